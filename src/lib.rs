@@ -1,0 +1,23 @@
+//! Monolith: one binary and one TOML file that give a team the operated half of a service.
+//!
+//! A file declares stores, secrets, scheduled work and API keys; this crate reads it, understands it, makes it live,
+//! runs it and shows it. The modules form layers, and a module imports only from lower ones (`tests/it/tidy.rs`).
+
+// 0: words
+pub mod clock; // instants and lengths of time
+pub mod name; // what people call things
+pub mod problem; // a mistake in the configuration
+pub mod secret; // a value that must not be seen
+
+// 2: what it means
+pub mod settings; // complete, valid values that nobody checks again
+
+// 4: what is connected
+pub mod store; // live connections and their health
+
+// 5
+pub mod audit; // who changed what, chained so that nothing can be taken out
+
+// 6: what it does
+pub mod keys; // API keys: issue, list, verify, revoke
+pub mod work; // scheduled work, recorded once

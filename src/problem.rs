@@ -1,0 +1,172 @@
+//! A mistake in the configuration, as whoever edits the file needs to read it: where, which key, what, and what to do.
+//! Problems are collected, never thrown one by one; errors of requests and of the shell have types of their own.
+
+use std::fmt;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Place {
+    /// In a file; line and column count from one, columns in characters.
+    File {
+        /// The path as the operator named it.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// In an environment variable of this name.
+    Env(String),
+    /// On the command line, in this flag.
+    Flag(String),
+    /// Nowhere: a built-in default, or something that is missing altogether.
+    #[default]
+    Nowhere,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::Env(name) => write!(f, "${name}"),
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Nowhere => f.write_str("(nowhere)"),
+        }
+    }
+}
+
+/// One mistake, or one warning. Its texts start in lower case, end without a full stop and hold no secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it was written.
+    pub place: Place,
+    /// The key it is about, as in `server.bind`; empty where a whole file is at fault.
+    pub key: String,
+    /// What is wrong: what was found and what is allowed.
+    pub message: String,
+    /// What to do about it, where we can tell.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a key, without a hint.
+    #[must_use]
+    pub fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { place, key: key.into(), message: message.into(), hint: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place != Place::Nowhere {
+            write!(f, "{}: ", self.place)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with one reading of the configuration, gathered; warnings apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Problems {
+    /// Adds a mistake.
+    pub fn error(&mut self, problem: Problem) {
+        if !self.errors.contains(&problem) {
+            self.errors.push(problem);
+        }
+    }
+
+    /// Adds something that is allowed but probably not meant.
+    pub fn warning(&mut self, problem: Problem) {
+        if !self.warnings.contains(&problem) {
+            self.warnings.push(problem);
+        }
+    }
+
+    /// Takes over the problems of another part.
+    pub fn extend(&mut self, other: Self) {
+        other.errors.into_iter().for_each(|p| self.error(p));
+        other.warnings.into_iter().for_each(|p| self.warning(p));
+    }
+
+    /// Whether there is any mistake; warnings do not count.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Whether a mistake was already told about this key or something inside it.
+    #[must_use]
+    pub fn concern(&self, key: &str) -> bool {
+        let inside = |other: &str| other == key || other.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        self.errors.iter().any(|p| inside(&p.key))
+    }
+
+    /// The mistakes in the order of the text: file by file, line by line, then the variables.
+    #[must_use]
+    pub fn errors(&self) -> Vec<Problem> {
+        let mut sorted = self.errors.clone();
+        sorted.sort();
+        sorted
+    }
+
+    /// The warnings, in the order of the text.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut sorted = self.warnings.clone();
+        sorted.sort();
+        sorted
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in self.errors() {
+            writeln!(f, "error: {problem}")?;
+        }
+        for problem in self.warnings() {
+            writeln!(f, "warning: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: usize, key: &str) -> Problem {
+        Problem::new(Place::File { path: "monolith.toml".into(), line, column: 1 }, key, "is wrong")
+    }
+
+    #[test]
+    fn problems_are_told_once_and_in_the_order_of_the_text() {
+        let mut problems = Problems::default();
+        problems.error(at(9, "b"));
+        problems.error(at(2, "a.x"));
+        problems.error(at(9, "b"));
+        assert_eq!(problems.to_string(), "error: monolith.toml:2:1: a.x: is wrong\nerror: monolith.toml:9:1: b: is wrong\n");
+        assert!(problems.concern("a"));
+        assert!(!problems.concern("a.y"));
+    }
+}

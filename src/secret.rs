@@ -1,0 +1,58 @@
+//! A value that must never be seen by accident: no `Display`, no `Serialize`, a `Debug` that hides, wiped when dropped.
+//! `expose` is the only door and the one word to search for; nothing here reads or stores a secret.
+
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Bytes that grant access to something. Cloning copies them; every copy is wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes over the bytes of a secret, exactly as they are.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// The bytes. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as text, or `None` where they are not UTF-8.
+    #[must_use]
+    pub fn expose_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// How many bytes it has: may be told, as in "shorter than 32 bytes".
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no bytes at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_show_itself_or_its_length() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
+        assert_eq!(format!("{:?}", Some(Secret::new("x".repeat(50)))), "Some([redacted])");
+    }
+}

@@ -1,0 +1,107 @@
+//! PostgreSQL behind the time-out seam. A connection whose call was cut off is closed, never given back to the pool:
+//! sqlx waits for ever on a server that was paused (transact-rs/sqlx#3540).
+//! What the statements are is the business of `keys`, `work` and the actions.
+
+use super::StoreError;
+use crate::settings::stores::{Pooler, Store};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::PgConnection;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long an idle connection is kept before it is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// The oldest a connection gets, so that a moved server is noticed.
+const MAX_LIFETIME: Duration = Duration::from_secs(1800);
+
+/// A pool of connections to one PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    pool: PgPool,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+    pooler: Pooler,
+}
+
+impl Postgres {
+    /// Prepares a pool; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the URL is not one that the driver takes, which `settings` rules out.
+    pub fn open(store: &Store, url: &str, pooler: Pooler) -> Result<Self, StoreError> {
+        let mut options = PgConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Unexpected("the url is not one of postgres".into()))?
+            .application_name("monolith");
+        if pooler == Pooler::Transaction {
+            options = options.statement_cache_capacity(0);
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(store.max_connections)
+            .min_connections(0)
+            .acquire_timeout(store.connect_timeout)
+            .idle_timeout(IDLE_TIMEOUT)
+            .max_lifetime(MAX_LIFETIME)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self { pool, connect_timeout: store.connect_timeout, operation_timeout: store.operation_timeout, pooler })
+    }
+
+    /// Runs one of the program's own pieces of work on a connection, within the store's `operation_timeout`.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; after [`StoreError::TimedOut`] the connection is closed, not reused.
+    pub async fn call<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    {
+        self.call_within(what, self.operation_timeout, work).await
+    }
+
+    /// The same within another limit: a worker's run is bounded by its own time-out.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_within<T, F>(&self, what: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    {
+        // The pool's own limit answers first; ours stands behind it because its ping can hang, too.
+        let acquire_limit = self.connect_timeout + Duration::from_secs(1);
+        let mut connection = tokio::time::timeout(acquire_limit, self.pool.acquire())
+            .await
+            .map_err(|_| StoreError::TimedOut { what: "connecting", limit: self.connect_timeout })??;
+        match tokio::time::timeout(limit, work(&mut connection)).await {
+            Ok(Err(error)) if breaks_connection(&error) => {
+                drop(connection.detach());
+                Err(error.into())
+            }
+            Ok(result) => result.map_err(Into::into),
+            Err(_) => {
+                drop(connection.detach());
+                Err(StoreError::TimedOut { what, limit })
+            }
+        }
+    }
+
+    /// Whether a pooler in transaction mode stands in between: then no session state is used.
+    #[must_use]
+    pub const fn pooler(&self) -> Pooler {
+        self.pooler
+    }
+
+    /// How many connections there are, and how many of them are idle.
+    #[must_use]
+    pub fn pool_size(&self) -> (u32, u32) {
+        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    /// Refuses new checkouts and closes each connection when its user is done.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Whether the connection can no longer be trusted after this error.
+fn breaks_connection(error: &sqlx::Error) -> bool {
+    !matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnDecode { .. })
+}
