@@ -133,10 +133,13 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_read_as_people_write_them() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("0s", 0)] {
+        for (text, millis) in
+            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("0s", 0)]
+        {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for bad in ["", "5", "s", "1.5s", "-1s", "5 s", "1m1h", "1s1s", "5w", "99999999999999999999s", "40000d", "５s"] {
+        for bad in ["", "5", "s", "1.5s", "-1s", "5 s", "1m1h", "1s1s", "5w", "99999999999999999999s", "40000d", "５s"]
+        {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }

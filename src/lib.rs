@@ -9,6 +9,9 @@ pub mod name; // what people call things
 pub mod problem; // a mistake in the configuration
 pub mod secret; // a value that must not be seen
 
+// 1: what was written
+pub mod config; // reads every layer and says where each value came from
+
 // 2: what it means
 pub mod settings; // complete, valid values that nobody checks again
 

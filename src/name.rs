@@ -14,7 +14,9 @@ pub const MAX_KID: usize = 128;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a name: use lower-case letters, digits and single underscores, starting with a letter, at most 63 characters")]
+#[error(
+    "`{text}` is not a name: use lower-case letters, digits and single underscores, starting with a letter, at most 63 characters"
+)]
 pub struct NotAName {
     text: String,
 }

@@ -165,7 +165,10 @@ mod tests {
         problems.error(at(9, "b"));
         problems.error(at(2, "a.x"));
         problems.error(at(9, "b"));
-        assert_eq!(problems.to_string(), "error: monolith.toml:2:1: a.x: is wrong\nerror: monolith.toml:9:1: b: is wrong\n");
+        assert_eq!(
+            problems.to_string(),
+            "error: monolith.toml:2:1: a.x: is wrong\nerror: monolith.toml:9:1: b: is wrong\n"
+        );
         assert!(problems.concern("a"));
         assert!(!problems.concern("a.y"));
     }

@@ -2,12 +2,16 @@
 //! What was typed is `config`; making it live is `store`, `keys`, `work` and `runtime`.
 
 pub mod admin; // who may sign and hold admin tokens
+mod compile; // from what was written to what it means
 pub mod keys; // where API keys live and the rules for them
 pub mod schedule; // when a worker is due
 pub mod server; // sockets, limits and time-outs of the HTTP side
 pub mod stores; // the declared databases
 pub mod telemetry; // what is logged, and how
+mod unavailable; // what the contract has and this version does not
 pub mod workers; // the declared work, and the scheduler that runs it
+
+pub use compile::compile;
 
 use crate::name::{StoreName, WorkerName};
 use std::collections::BTreeMap;

@@ -1,7 +1,10 @@
 //! Who may sign and hold admin tokens.
 //! Minting and judging a token is `auth`; here stands only by which rules.
 
+use super::compile::Compiler;
+use crate::config::{secrets::JWT, written};
 use crate::secret::Secret;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The rules for admin tokens.
@@ -35,4 +38,79 @@ pub enum SigningSecret {
     Declared(Secret),
     /// Nobody declared them: in `dev` on a loopback address they are made once and kept in `data_dir/dev.jwt`.
     Generated,
+}
+
+/// The shortest signing key, in bytes: RFC 7518, section 3.2 asks for the length of the hash.
+pub const MIN_SECRET: usize = 32;
+
+/// Beginnings that tell a sample from a secret, compared in lower case.
+const SAMPLES: [&str; 8] = ["secret", "changeme", "change-me", "change_me", "monolith", "example", "your-", "test"];
+
+/// A secret of fewer different bytes than this was typed, not drawn.
+const MIN_VARIETY: usize = 8;
+
+impl Compiler<'_> {
+    pub(super) fn admin(&mut self, written: &written::Admin, bind: SocketAddr) -> Admin {
+        if written.signing_keys.is_empty() {
+            self.error("admin.signing_keys", "must name at least one key, or no token could be verified");
+        }
+        let signing_keys = written
+            .signing_keys
+            .iter()
+            .enumerate()
+            .filter_map(|(n, key)| self.signing_key(&format!("admin.signing_keys[{n}]"), key, bind))
+            .collect::<Vec<_>>();
+        for (n, key) in signing_keys.iter().enumerate() {
+            if signing_keys.iter().take(n).any(|other| other.id == key.id) {
+                self.error(&format!("admin.signing_keys[{n}].id"), format!("the id `{}` stands twice", key.id));
+            }
+        }
+        Admin {
+            signing_keys,
+            issuer: written.issuer.clone(),
+            audience: written.audience.clone(),
+            max_token_ttl: self.duration("admin.max_token_ttl", &written.max_token_ttl, Duration::from_secs(1)),
+            ui: written.ui,
+        }
+    }
+
+    fn signing_key(&mut self, key: &str, written: &written::SigningKey, bind: SocketAddr) -> Option<SigningKey> {
+        let (id, name) = (written.id.clone()?, written.secret.as_deref()?);
+        if name == JWT && self.may_generate(bind) {
+            return Some(SigningKey { id, secret: SigningSecret::Generated });
+        }
+        let at = format!("{key}.secret");
+        let secret = self.secret(&at, name)?;
+        self.judge_secret(&at, name, &secret);
+        Some(SigningKey { id, secret: SigningSecret::Declared(secret) })
+    }
+
+    /// On a laptop nobody has to think of a secret; anywhere else a made-up one would log everybody out at restart.
+    fn may_generate(&self, bind: SocketAddr) -> bool {
+        let unset = self
+            .loaded
+            .secrets
+            .iter()
+            .any(|(name, value)| name.as_str() == JWT && value.is_err() && !self.problems.concern("secrets.jwt"));
+        unset && self.profile.is_dev() && bind.ip().is_loopback()
+    }
+
+    fn judge_secret(&mut self, key: &str, name: &str, secret: &Secret) {
+        let text = secret.expose_text().unwrap_or_default().to_ascii_lowercase();
+        let mut bytes = secret.expose().to_vec();
+        bytes.sort_unstable();
+        bytes.dedup();
+        let fault = if secret.len() < MIN_SECRET {
+            format!("the secret `{name}` is shorter than {MIN_SECRET} bytes")
+        } else if SAMPLES.iter().any(|sample| text.starts_with(sample)) || bytes.len() < MIN_VARIETY {
+            format!("the secret `{name}` looks like a sample")
+        } else {
+            return;
+        };
+        if self.profile.is_strict() {
+            self.error_with_hint(key, fault, "make one with: openssl rand -base64 48");
+        } else {
+            self.warn(key, fault);
+        }
+    }
 }

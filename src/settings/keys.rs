@@ -1,9 +1,12 @@
 //! Where API keys live and the rules for them.
 //! The keys themselves, their format and their index are `crate::keys`.
 
-use super::Home;
-use crate::name::SecretName;
+use super::compile::{Compiler, Declared};
+use super::{Home, stores::StoreKind};
+use crate::config::written;
+use crate::name::{SecretName, StoreName};
 use crate::secret::Secret;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The rules for API keys.
@@ -72,4 +75,68 @@ pub enum OnStale {
     Deny,
     /// From memory.
     Allow,
+}
+
+impl Compiler<'_> {
+    pub(super) fn keys(
+        &mut self,
+        written: &written::Keys,
+        kinds: &BTreeMap<StoreName, StoreKind>,
+        declared: &Declared,
+    ) -> Keys {
+        let second = Duration::from_secs(1);
+        let store = self.home("keys.store", &written.store, kinds, declared);
+        let environment = match written.environment {
+            written::Environment::Test => Environment::Test,
+            written::Environment::Live => Environment::Live,
+        };
+        if environment == Environment::Live && written.store == "memory" {
+            self.error_with_hint(
+                "keys.environment",
+                "live keys cannot be kept in memory: they would be gone at restart",
+                "set keys.store to a postgres or sqlite store",
+            );
+        }
+        let default_ttl = self.duration("keys.default_ttl", &written.default_ttl, second);
+        let max_ttl = self.duration("keys.max_ttl", &written.max_ttl, second);
+        if default_ttl > max_ttl {
+            self.error("keys.default_ttl", "must not be longer than keys.max_ttl");
+        }
+        Keys {
+            store,
+            environment,
+            peppers: self.peppers(&written.pepper),
+            default_ttl,
+            max_ttl,
+            verify: self.verify_access(written.verify),
+            max_staleness: self.duration("keys.max_staleness", &written.max_staleness, Duration::from_secs(2)),
+            on_stale: match written.on_stale {
+                written::OnStale::Deny => OnStale::Deny,
+                written::OnStale::Allow => OnStale::Allow,
+            },
+        }
+    }
+
+    fn peppers(&mut self, names: &[String]) -> Vec<Pepper> {
+        let mut peppers = Vec::new();
+        for (n, name) in names.iter().enumerate() {
+            let value = self.secret(&format!("keys.pepper[{n}]"), name);
+            if let (Some(value), Ok(id)) = (value, SecretName::parse(name)) {
+                peppers.push(Pepper { id, value });
+            }
+        }
+        peppers
+    }
+
+    fn verify_access(&mut self, written: written::VerifyAccess) -> VerifyAccess {
+        match written {
+            written::VerifyAccess::Token => VerifyAccess::Token,
+            written::VerifyAccess::Open if self.profile.is_strict() => {
+                let message = format!("must be \"token\" in the profile {}, which is strict", self.profile);
+                self.error("keys.verify", message);
+                VerifyAccess::Token
+            }
+            written::VerifyAccess::Open => VerifyAccess::Open,
+        }
+    }
 }

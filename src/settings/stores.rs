@@ -1,9 +1,15 @@
 //! The declared databases: how to reach each and what to expect of it.
 //! Connections are `crate::store`; nothing here opens one.
 
+use super::compile::{Compiler, Declared, Encoding};
+use crate::config::written;
 use crate::name::StoreName;
 use crate::secret::Secret;
+use redis::IntoConnectionInfo;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One declared database.
@@ -115,4 +121,231 @@ pub enum OnUnreachable {
     Reject,
     /// It is applied, and the store is shown as down.
     Degraded,
+}
+
+/// What all kinds have in common, as it was written.
+struct Common<'a> {
+    max_connections: u32,
+    connect_timeout: &'a str,
+    operation_timeout: &'a str,
+    probe: &'a written::Probe,
+    required: bool,
+    on_unreachable: written::OnUnreachable,
+}
+
+impl Compiler<'_> {
+    pub(super) fn stores(&mut self, declared: &Declared) -> BTreeMap<StoreName, Arc<Store>> {
+        let mut stores = BTreeMap::new();
+        for (text, written) in declared {
+            let key = format!("stores.{text}");
+            match StoreName::parse(text) {
+                Ok(name) => {
+                    if let Some(store) = self.one_store(&key, name.clone(), written) {
+                        stores.insert(name, Arc::new(store));
+                    }
+                }
+                Err(error) => self.error(&key, error.to_string()),
+            }
+        }
+        stores
+    }
+
+    /// `None` where it is switched off, or where its kind could not be understood.
+    fn one_store(&mut self, key: &str, name: StoreName, written: &written::Store) -> Option<Store> {
+        let (kind, common, enabled) = self.store_kind(key, written);
+        let store = Store {
+            name,
+            kind: kind?,
+            max_connections: self.positive(&format!("{key}.max_connections"), common.max_connections),
+            connect_timeout: self.store_limit(key, "connect_timeout", common.connect_timeout),
+            operation_timeout: self.store_limit(key, "operation_timeout", common.operation_timeout),
+            probe: self.probe(&format!("{key}.probe"), common.probe),
+            required: common.required,
+            on_unreachable: match common.on_unreachable {
+                written::OnUnreachable::Reject => OnUnreachable::Reject,
+                written::OnUnreachable::Degraded => OnUnreachable::Degraded,
+            },
+        };
+        enabled.then_some(store)
+    }
+
+    fn store_kind<'w>(&mut self, key: &str, written: &'w written::Store) -> (Option<StoreKind>, Common<'w>, bool) {
+        // One arm a kind, so that a new kind or a new field cannot be forgotten.
+        match written {
+            written::Store::Postgres {
+                url,
+                max_connections,
+                connect_timeout,
+                operation_timeout,
+                probe,
+                required,
+                on_unreachable,
+                enabled,
+                pooler,
+                migrate,
+            } => {
+                let url =
+                    url.as_ref().and_then(|url| self.store_url(key, url, "postgres", &["postgres", "postgresql"]));
+                let kind =
+                    url.map(|url| StoreKind::Postgres { url, pooler: (*pooler).into(), migrate: (*migrate).into() });
+                let common = Common {
+                    max_connections: *max_connections,
+                    connect_timeout,
+                    operation_timeout,
+                    probe,
+                    required: *required,
+                    on_unreachable: *on_unreachable,
+                };
+                (kind, common, *enabled)
+            }
+            written::Store::Sqlite {
+                url,
+                max_connections,
+                connect_timeout,
+                operation_timeout,
+                probe,
+                required,
+                on_unreachable,
+                enabled,
+                migrate,
+            } => {
+                let file = url.as_ref().and_then(|url| self.sqlite_file(key, url));
+                let kind = file.map(|file| StoreKind::Sqlite { file, migrate: (*migrate).into() });
+                let common = Common {
+                    max_connections: *max_connections,
+                    connect_timeout,
+                    operation_timeout,
+                    probe,
+                    required: *required,
+                    on_unreachable: *on_unreachable,
+                };
+                (kind, common, *enabled)
+            }
+            written::Store::Redis {
+                url,
+                max_connections,
+                connect_timeout,
+                operation_timeout,
+                probe,
+                required,
+                on_unreachable,
+                enabled,
+            } => {
+                let url = url.as_ref().and_then(|url| self.store_url(key, url, "redis", &["redis", "rediss"]));
+                let common = Common {
+                    max_connections: *max_connections,
+                    connect_timeout,
+                    operation_timeout,
+                    probe,
+                    required: *required,
+                    on_unreachable: *on_unreachable,
+                };
+                (url.map(|url| StoreKind::Redis { url }), common, *enabled)
+            }
+            written::Store::Mongodb {
+                url,
+                max_connections,
+                connect_timeout,
+                operation_timeout,
+                probe,
+                required,
+                on_unreachable,
+                enabled,
+            } => {
+                let url = url.as_ref().and_then(|url| self.store_url(key, url, "mongodb", &["mongodb", "mongodb+srv"]));
+                let common = Common {
+                    max_connections: *max_connections,
+                    connect_timeout,
+                    operation_timeout,
+                    probe,
+                    required: *required,
+                    on_unreachable: *on_unreachable,
+                };
+                (url.map(|url| StoreKind::Mongodb { url }), common, *enabled)
+            }
+        }
+    }
+
+    /// A URL that the kind's own driver takes. What was found is never told: it may hold a password.
+    fn store_url(&mut self, key: &str, url: &Secret, kind: &str, schemes: &[&str]) -> Option<Secret> {
+        let key = format!("{key}.url");
+        let url = self.with_secrets(&key, url, Encoding::Url);
+        let text = url.expose_text()?.to_owned();
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_owned());
+        if !scheme.as_deref().is_some_and(|scheme| schemes.contains(&scheme)) {
+            let found = scheme.filter(|s| s.len() <= 20).map_or("no scheme".into(), |s| format!("{s}://"));
+            let wanted = schemes.join(":// or ");
+            self.error(&key, format!("a {kind} store's url begins with {wanted}://, found {found}"));
+            return None;
+        }
+        let fits = match kind {
+            "postgres" => sqlx::postgres::PgConnectOptions::from_str(&text).is_ok(),
+            "redis" => text.as_str().into_connection_info().is_ok(),
+            _ => mongodb::options::ConnectionString::parse(&text).is_ok(),
+        };
+        if !fits && !self.problems.concern(&key) {
+            let message =
+                format!("is not a url that the {kind} driver understands (it is not shown: it may hold a password)");
+            self.error_with_hint(
+                &key,
+                message,
+                "a password with special characters belongs in ${secrets.NAME}, which is encoded for you",
+            );
+        }
+        fits.then_some(url)
+    }
+
+    fn sqlite_file(&mut self, key: &str, url: &Secret) -> Option<PathBuf> {
+        let key = format!("{key}.url");
+        let text = url.expose_text().unwrap_or_default();
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
+        match path {
+            Some(path) if !path.is_empty() && !path.starts_with(":memory:") && !path.contains('?') => {
+                Some(self.loaded.base_dir.join(path))
+            }
+            Some(path) if path.starts_with(":memory:") => {
+                self.error(&key, "a declared store is a file; for a database in memory set keys.store or scheduler.store to \"memory\"");
+                None
+            }
+            _ => {
+                self.error(
+                    &key,
+                    "a sqlite store's url begins with sqlite: and a path, such as sqlite:data/monolith.db",
+                );
+                None
+            }
+        }
+    }
+
+    fn store_limit(&mut self, key: &str, field: &str, text: &str) -> Duration {
+        self.duration(&format!("{key}.{field}"), text, Duration::from_millis(10))
+    }
+
+    fn probe(&mut self, key: &str, written: &written::Probe) -> Probe {
+        let at_least = Duration::from_millis(10);
+        Probe {
+            every: self.duration(&format!("{key}.every"), &written.every, at_least),
+            timeout: self.duration(&format!("{key}.timeout"), &written.timeout, at_least),
+            down_after: self.positive(&format!("{key}.down_after"), written.down_after),
+            up_after: self.positive(&format!("{key}.up_after"), written.up_after),
+        }
+    }
+}
+
+impl From<written::Pooler> for Pooler {
+    fn from(written: written::Pooler) -> Self {
+        match written {
+            written::Pooler::None => Self::None,
+            written::Pooler::Transaction => Self::Transaction,
+        }
+    }
+}
+
+impl From<written::Migrate> for Migrate {
+    fn from(written: written::Migrate) -> Self {
+        match written {
+            written::Migrate::Auto => Self::Auto,
+            written::Migrate::Manual => Self::Manual,
+        }
+    }
 }

@@ -1,11 +1,18 @@
 //! The declared work: what to do, when, and what to do when it goes wrong.
 //! Running it is `crate::work`.
 
-use super::{Home, schedule::Schedule};
+use super::compile::{Compiler, Declared, Encoding, short_hash};
+use super::{
+    Home,
+    schedule::{CronError, Schedule},
+    stores::StoreKind,
+};
+use crate::config::written;
 use crate::name::{StoreName, WorkerName};
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the run ledger lives and its limits.
@@ -80,6 +87,153 @@ impl Action {
         match self {
             Self::Sql { .. } => "sql",
             Self::Command { .. } => "command",
+        }
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn scheduler(
+        &mut self,
+        written: &written::Scheduler,
+        kinds: &BTreeMap<StoreName, StoreKind>,
+        declared: &Declared,
+    ) -> Scheduler {
+        let store = self.home("scheduler.store", &written.store, kinds, declared);
+        if let Home::Store(name) = &store
+            && matches!(kinds.get(name), Some(StoreKind::Postgres { .. }))
+        {
+            let hint = "set scheduler.store to \"memory\" or to a sqlite store";
+            self.error_with_hint("scheduler.store", "a run ledger in postgres is not available in this version", hint);
+        }
+        let history = &written.history;
+        Scheduler {
+            store,
+            max_concurrent_runs: self.positive("scheduler.max_concurrent_runs", written.max_concurrent_runs) as usize,
+            lease: self.duration("scheduler.lease", &written.lease, Duration::from_secs(1)),
+            history: History {
+                keep: self.duration("scheduler.history.keep", &history.keep, Duration::from_secs(60)),
+                max_runs_per_worker: self
+                    .positive("scheduler.history.max_runs_per_worker", history.max_runs_per_worker),
+                max_output: self.size("scheduler.history.max_output", &history.max_output),
+            },
+        }
+    }
+
+    pub(super) fn workers(
+        &mut self,
+        declared: &BTreeMap<String, written::Worker>,
+        kinds: &BTreeMap<StoreName, StoreKind>,
+        stores: &Declared,
+    ) -> BTreeMap<WorkerName, Arc<Worker>> {
+        let mut workers = BTreeMap::new();
+        for (text, written) in declared {
+            let key = format!("workers.{text}");
+            let name = match WorkerName::parse(text) {
+                Ok(name) => name,
+                Err(error) => {
+                    self.error(&key, error.to_string());
+                    continue;
+                }
+            };
+            let schedule = self.schedule(&key, written);
+            let timeout = self.duration(&format!("{key}.timeout"), &written.timeout, Duration::from_millis(10));
+            let action = written.run.as_ref().and_then(|run| self.action(&format!("{key}.run"), run, kinds, stores));
+            let (Some(schedule), Some(action)) = (schedule, action) else { continue };
+            if schedule.period_ms().is_some_and(|period| u128::from(period) < timeout.as_millis())
+                && self.loaded.places.wrote(&format!("{key}.timeout"))
+            {
+                self.warn(
+                    &format!("{key}.timeout"),
+                    "is longer than the worker's interval, so a slow run makes it skip ticks",
+                );
+            }
+            let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
+            let worker = Worker {
+                name: name.clone(),
+                schedule,
+                timeout,
+                enabled: written.enabled,
+                action,
+                spec_hash: short_hash(&spec),
+            };
+            workers.insert(name, Arc::new(worker));
+        }
+        workers
+    }
+
+    fn schedule(&mut self, key: &str, written: &written::Worker) -> Option<Schedule> {
+        match (&written.schedule, &written.every) {
+            (Some(cron), None) => self.cron(key, cron, &written.timezone),
+            (None, Some(every)) => self.every(&format!("{key}.every"), every),
+            (Some(_), Some(_)) => {
+                self.error(&format!("{key}.every"), "a worker has either `schedule` or `every`, not both");
+                None
+            }
+            (None, None) => {
+                if !self.problems.concern(&format!("{key}.schedule")) && !self.problems.concern(&format!("{key}.every"))
+                {
+                    let hint = "add schedule = \"*/5 * * * *\" or every = \"30s\"";
+                    self.error_with_hint(key, "says nowhere when it is due", hint);
+                }
+                None
+            }
+        }
+    }
+
+    fn cron(&mut self, key: &str, text: &str, timezone: &str) -> Option<Schedule> {
+        let schedule = Schedule::cron(text, timezone, self.now);
+        schedule
+            .map_err(|error| {
+                let part = if matches!(error, CronError::Zone(_)) { "timezone" } else { "schedule" };
+                self.error(&format!("{key}.{part}"), error.to_string());
+            })
+            .ok()
+    }
+
+    fn every(&mut self, key: &str, text: &str) -> Option<Schedule> {
+        let period = self.duration(key, text, Duration::from_millis(1));
+        if self.problems.concern(key) {
+            return None;
+        }
+        Schedule::every(period).map_err(|message| self.error(key, message)).ok()
+    }
+
+    fn action(
+        &mut self,
+        key: &str,
+        written: &written::Run,
+        kinds: &BTreeMap<StoreName, StoreKind>,
+        stores: &Declared,
+    ) -> Option<Action> {
+        match written {
+            written::Run::Sql { store, statement, transactional } => {
+                let name = self.store(&format!("{key}.store"), store.as_deref()?, kinds, stores)?;
+                if !kinds.get(&name).is_some_and(StoreKind::is_sql) {
+                    self.error(&format!("{key}.store"), format!("`{name}` is not a postgres or sqlite store"));
+                }
+                let statement = statement.clone()?;
+                Some(Action::Sql { store: name, statement, transactional: transactional.unwrap_or(true) })
+            }
+            written::Run::Command { argv, env, cwd } => {
+                let argv = argv.clone()?;
+                if argv.first().is_none_or(String::is_empty) {
+                    self.error(&format!("{key}.argv"), "must name a program, such as [\"python3\", \"report.py\"]");
+                }
+                let env = env
+                    .iter()
+                    .map(|(name, value)| {
+                        (name.clone(), self.with_secrets(&format!("{key}.env.{name}"), value, Encoding::Verbatim))
+                    })
+                    .collect();
+                let cwd =
+                    cwd.as_ref().map_or_else(|| self.loaded.base_dir.clone(), |cwd| self.loaded.base_dir.join(cwd));
+                Some(Action::Command { argv, env, cwd })
+            }
+            // Told by `unavailable`.
+            written::Run::Http { .. }
+            | written::Run::Redis { .. }
+            | written::Run::Mongodb { .. }
+            | written::Run::Handler { .. } => None,
         }
     }
 }

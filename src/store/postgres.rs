@@ -4,8 +4,8 @@
 
 use super::StoreError;
 use crate::settings::stores::{Pooler, Store};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -103,5 +103,11 @@ impl Postgres {
 
 /// Whether the connection can no longer be trusted after this error.
 fn breaks_connection(error: &sqlx::Error) -> bool {
-    !matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnDecode { .. })
+    !matches!(
+        error,
+        sqlx::Error::Database(_)
+            | sqlx::Error::RowNotFound
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnDecode { .. }
+    )
 }

@@ -64,20 +64,22 @@ pub async fn migrate(database: &Database) -> Result<Vec<String>, StoreError> {
 pub async fn status(database: &Database) -> Result<Status, StoreError> {
     let versions = match database.kind() {
         Kind::Sqlite(sqlite) => sqlite.call("reading the schema's state", async |c| sqlite_versions(c).await).await?,
-        Kind::Postgres(postgres) => postgres.call("reading the schema's state", async |c| postgres_versions(c).await).await?,
+        Kind::Postgres(postgres) => {
+            postgres.call("reading the schema's state", async |c| postgres_versions(c).await).await?
+        }
     };
     let (applied, pending) = MIGRATIONS.iter().partition::<Vec<_>, _>(|m| versions.contains(&m.version));
     let names = |list: Vec<&Migration>| list.into_iter().map(|m| m.name.to_owned()).collect();
     Ok(Status { applied: names(applied), pending: names(pending) })
 }
 
-const CREATE_SQLITE: &str =
-    "create table if not exists monolith_migrations (version integer primary key, name text not null, applied_at integer not null)";
-const CREATE_POSTGRES: &str =
-    "create table if not exists monolith_migrations (version bigint primary key, name text not null, applied_at timestamptz not null default now())";
+const CREATE_SQLITE: &str = "create table if not exists monolith_migrations (version integer primary key, name text not null, applied_at integer not null)";
+const CREATE_POSTGRES: &str = "create table if not exists monolith_migrations (version bigint primary key, name text not null, applied_at timestamptz not null default now())";
 
 async fn sqlite_versions(c: &mut sqlx::SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let exists: i64 = sqlx::query_scalar("select count(*) from sqlite_master where name = 'monolith_migrations'").fetch_one(&mut *c).await?;
+    let exists: i64 = sqlx::query_scalar("select count(*) from sqlite_master where name = 'monolith_migrations'")
+        .fetch_one(&mut *c)
+        .await?;
     if exists == 0 {
         return Ok(Vec::new());
     }
@@ -85,7 +87,8 @@ async fn sqlite_versions(c: &mut sqlx::SqliteConnection) -> Result<Vec<i64>, sql
 }
 
 async fn postgres_versions(c: &mut sqlx::PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let exists: bool = sqlx::query_scalar("select to_regclass('monolith_migrations') is not null").fetch_one(&mut *c).await?;
+    let exists: bool =
+        sqlx::query_scalar("select to_regclass('monolith_migrations') is not null").fetch_one(&mut *c).await?;
     if !exists {
         return Ok(Vec::new());
     }

@@ -1,0 +1,181 @@
+//! What was written: reads every layer of the configuration, merges them and says where each value came from.
+//! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
+
+pub mod environment; // the variables of the process, and which keys they set
+pub mod files; // reads a file that may be anything, within bounds
+pub mod layers; // one layer each: its values and the place of every key
+pub mod mask; // shows values without their secrets
+pub mod merge; // lays the layers over each other
+pub mod schema; // the shape of the file, from the types of `written`
+pub mod secrets; // resolves declared secrets
+mod walk; // checks merged values against the schema
+pub mod written; // what can be typed
+
+use crate::name::SecretName;
+use crate::problem::{Place, Problem, Problems};
+use crate::secret::Secret;
+use environment::Environment;
+use layers::Layer;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use written::Written;
+
+/// The profile of a laptop, used where none is named.
+pub const DEFAULT_PROFILE: &str = "dev";
+
+/// From where to read: what the command line and the process say.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config` or `MONOLITH_CONFIG`: then the file must exist.
+    pub config: Option<PathBuf>,
+    /// `--profile` or `MONOLITH_PROFILE`: then its file must exist.
+    pub profile: Option<String>,
+    /// The folder in which `monolith.toml` is looked for when none is named.
+    pub working_dir: PathBuf,
+    /// The variables of the process.
+    pub environment: Environment,
+    /// `--bind` and `--set`, as pairs of flag and `KEY=VALUE`.
+    pub flags: Vec<(String, String)>,
+}
+
+/// One reading of all layers: what was written, where, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The merged values; bad ones are replaced by their defaults, so that the rest can be judged, too.
+    /// `None` where not even that was possible.
+    pub written: Option<Written>,
+    /// The merged values as they may be shown: every secret masked.
+    pub values: serde_json::Value,
+    /// Where each key was written.
+    pub places: Places,
+    /// The value of each declared secret, or what is wrong with its source.
+    pub secrets: BTreeMap<SecretName, Result<Secret, Problem>>,
+    /// The profile's name.
+    pub profile: String,
+    /// The folder that relative paths start from.
+    pub base_dir: PathBuf,
+    /// The layers, lowest first.
+    pub layers: Vec<LayerInfo>,
+    /// Everything that is wrong so far.
+    pub problems: Problems,
+    /// What the operator should know, one line each: what the original's variables did.
+    pub notes: Vec<String>,
+    /// The files that this reading depends on, also those that do not exist.
+    pub files: BTreeSet<PathBuf>,
+    /// SHA-256 over all texts, variables and secret files: changes when anything changes.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is told about a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// Such as `monolith.toml` or `environment`.
+    pub name: String,
+    /// The file's path, or what it is made of.
+    pub source: String,
+    /// SHA-256 of its text in hex, first sixteen digits.
+    pub hash: String,
+}
+
+/// Where each key of the merged values was written: the place of the layer that won.
+#[derive(Debug, Clone, Default)]
+pub struct Places(BTreeMap<String, Place>);
+
+impl Places {
+    /// The place of a key, or of the nearest table around it that was written.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Place {
+        let mut key = key;
+        loop {
+            match self.0.get(key) {
+                Some(place) if *place != Place::Nowhere => return place.clone(),
+                _ => match key.rfind(['.', '[']).and_then(|end| key.get(..end)) {
+                    Some(parent) => key = parent,
+                    None => return Place::Nowhere,
+                },
+            }
+        }
+    }
+
+    /// Whether anyone wrote this very key, as opposed to a built-in default.
+    #[must_use]
+    pub fn wrote(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|place| *place != Place::Nowhere)
+    }
+
+    /// Every key that was written, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, place)| **place != Place::Nowhere).map(|(key, _)| key.as_str())
+    }
+}
+
+/// Reads all layers once. Never fails: everything that is wrong stands in [`Loaded::problems`].
+#[must_use]
+pub fn load(sources: &Sources) -> Loaded {
+    let mut problems = Problems::default();
+    let mut notes = Vec::new();
+    let (base_file, base_dir) = base_of(sources);
+    let (profile, profile_named) = match &sources.profile {
+        Some(name) => (name.clone(), true),
+        None => (DEFAULT_PROFILE.to_owned(), false),
+    };
+    let schema = schema::Schema::new();
+    let mut files = files::Reader::new(&base_dir);
+    let mut stack = Vec::new();
+    stack.extend(files.layer(&base_file, sources.config.is_some(), &mut problems));
+    if crate::name::is_name(&profile) {
+        let path = base_dir.join("profiles").join(format!("{profile}.toml"));
+        stack.extend(files.layer(&path, profile_named, &mut problems));
+    } else {
+        let message = format!("`{profile}` cannot be a profile: use lower-case letters, digits and underscores");
+        problems.error(Problem::new(Place::Flag("--profile".into()), "", message));
+    }
+    stack.extend(environment::well_known(&sources.environment, &stack, &mut notes, &mut problems));
+    stack.extend(environment::declared(&sources.environment, &stack, &schema, &mut problems));
+    stack.extend(environment::flags(&sources.flags, &stack, &schema, &mut problems));
+
+    let merged = merge::merge(stack, &profile, &mut problems);
+    let walk::Read { written, values, places } = walk::read(&schema, &merged, &mut problems);
+    let declared = written.as_ref().map(|w| &w.secrets);
+    let secrets = secrets::resolve(declared, &places, sources, &mut files, &mut problems);
+    let fingerprint = fingerprint(&merged.layers, &secrets);
+    Loaded {
+        written,
+        values,
+        places,
+        secrets,
+        profile,
+        base_dir,
+        layers: merged.layers.iter().map(Layer::info).collect(),
+        problems,
+        notes,
+        files: files.seen(),
+        fingerprint,
+    }
+}
+
+/// The base file and the folder it stands in; a named folder means the `monolith.toml` in it.
+fn base_of(sources: &Sources) -> (PathBuf, PathBuf) {
+    let named = sources.config.clone().unwrap_or_else(|| PathBuf::from("monolith.toml"));
+    let file = sources.working_dir.join(named);
+    let file = if file.is_dir() { file.join("monolith.toml") } else { file };
+    let dir = file.parent().map_or_else(|| sources.working_dir.clone(), Path::to_path_buf);
+    (file, dir)
+}
+
+fn fingerprint(layers: &[Layer], secrets: &BTreeMap<SecretName, Result<Secret, Problem>>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for layer in layers {
+        hasher.update(layer.name.as_bytes());
+        hasher.update(layer.digest);
+    }
+    for (name, value) in secrets {
+        hasher.update(name.as_str().as_bytes());
+        match value {
+            Ok(secret) => hasher.update(Sha256::digest(secret.expose())),
+            Err(problem) => hasher.update(problem.message.as_bytes()),
+        }
+    }
+    hasher.finalize().into()
+}

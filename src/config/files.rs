@@ -1,0 +1,110 @@
+//! Reads files that may be anything: absent, a folder, a pipe, huge, not text, or swapped under our feet by kubelet.
+//! It never looks into parent folders and never blocks on what is not a plain file.
+
+use super::layers::Layer;
+use crate::problem::{Place, Problem, Problems};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The largest configuration or secret file: a thousand workers take a tenth of it.
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Reads files of one reading, all from the same version of a mounted ConfigMap.
+#[derive(Debug)]
+pub struct Reader {
+    base_dir: PathBuf,
+    /// What `..data` pointed at when this reading began: kubelet swaps that link, and layers must never mix.
+    data: Option<PathBuf>,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Reader {
+    /// Begins a reading.
+    #[must_use]
+    pub fn new(base_dir: &Path) -> Self {
+        Self {
+            base_dir: base_dir.to_path_buf(),
+            data: base_dir.join("..data").canonicalize().ok(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// The folder that relative paths start from.
+    #[must_use]
+    pub fn base_dir(&self) -> &Path {
+        &self.base_dir
+    }
+
+    /// The files that were asked for, found or not.
+    #[must_use]
+    pub fn seen(&self) -> BTreeSet<PathBuf> {
+        self.seen.clone()
+    }
+
+    /// Reads a layer. A file that is absent is a problem only where it must exist.
+    pub(super) fn layer(&mut self, path: &Path, must_exist: bool, problems: &mut Problems) -> Option<Layer> {
+        let shown = self.shown(path);
+        match self.read(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Layer::from_toml(&shown, &text, problems),
+                Err(error) => {
+                    let good = error.utf8_error().valid_up_to();
+                    let line = 1 + error.as_bytes().iter().take(good).filter(|b| **b == b'\n').count();
+                    let place = Place::File { path: shown, line, column: 1 };
+                    problems.error(Problem::new(place, "", "the file is not UTF-8 text from here on"));
+                    None
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => None,
+            Err(error) => {
+                let place = Place::File { path: shown, line: 1, column: 1 };
+                problems.error(Problem::new(place, "", format!("cannot be read: {}", plain(&error))));
+                None
+            }
+        }
+    }
+
+    /// Reads a file whole.
+    ///
+    /// # Errors
+    /// When it is absent, unreadable, not a plain file, or larger than [`MAX_FILE`].
+    pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        self.seen.insert(path.to_path_buf());
+        let path = self.pinned(path);
+        let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a plain file"));
+        }
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE / 1024 / 1024)));
+        }
+        Ok(bytes)
+    }
+
+    /// A path below the mounted folder, in the version that this reading began with.
+    fn pinned(&self, path: &Path) -> PathBuf {
+        match (&self.data, path.strip_prefix(&self.base_dir)) {
+            (Some(data), Ok(inside)) if data.join(inside).exists() => data.join(inside),
+            _ => path.to_path_buf(),
+        }
+    }
+
+    /// A path as people want to read it: short where it stands beside the base file.
+    fn shown(&self, path: &Path) -> String {
+        let from = self.base_dir.as_path();
+        path.strip_prefix(from).unwrap_or(path).display().to_string()
+    }
+}
+
+/// An error of the operating system without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}

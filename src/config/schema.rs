@@ -1,0 +1,243 @@
+//! The shape of the file, read off the JSON Schema that the types of `written` generate: one source for the editor's
+//! schema, for the walk over a text, and for what a variable may set.
+
+use super::written::Written;
+use serde_json::{Map, Value as Json};
+
+/// The schema of the whole file.
+#[derive(Debug)]
+pub struct Schema {
+    root: Json,
+}
+
+/// What a text in a variable or flag becomes at some key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaf {
+    /// Text, byte for byte.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// An inline TOML array or table.
+    Structure,
+}
+
+/// One place of the schema, with the detours of JSON Schema taken.
+#[derive(Debug)]
+pub(super) enum Shape<'a> {
+    /// A table with known keys.
+    Table(Table<'a>),
+    /// A table whose keys are names or the like.
+    Map(&'a Json),
+    /// A table that says by `kind` which keys it has.
+    Tagged(Vec<(&'a str, Table<'a>)>),
+    /// An array.
+    Array(&'a Json),
+    /// One word of several.
+    Choice(Vec<&'a str>),
+    /// Any text; whether it must not be shown.
+    Text { secret: bool },
+    /// A whole number within bounds.
+    Integer { min: i64, max: i64 },
+    /// `true` or `false`.
+    Boolean,
+    /// Whatever it is.
+    Any,
+}
+
+/// A table with known keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table<'a> {
+    properties: &'a Map<String, Json>,
+    required: Option<&'a Vec<Json>>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Json> {
+        self.properties.get(key)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.properties.keys().map(String::as_str)
+    }
+
+    pub(super) fn required(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.required.into_iter().flatten().filter_map(Json::as_str)
+    }
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Schema {
+    /// The schema of the types as they are compiled in.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { root: schemars::schema_for!(Written).to_value() }
+    }
+
+    /// The schema of the whole file as a JSON document.
+    #[must_use]
+    pub const fn document(&self) -> &Json {
+        &self.root
+    }
+
+    /// The names of the top-level sections.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        self.root.get("properties").and_then(Json::as_object).into_iter().flat_map(|p| p.keys().map(String::as_str))
+    }
+
+    /// What a text becomes at a dotted key, or `None` where no such key can be.
+    #[must_use]
+    pub fn leaf(&self, key: &str) -> Option<Leaf> {
+        let mut places = vec![&self.root];
+        for part in key.split('.') {
+            places = places.into_iter().flat_map(|place| self.inside(place, part)).collect();
+        }
+        match self.shape(places.first()?) {
+            Shape::Text { .. } | Shape::Choice(_) | Shape::Any => Some(Leaf::Text),
+            Shape::Integer { .. } => Some(Leaf::Integer),
+            Shape::Boolean => Some(Leaf::Boolean),
+            Shape::Table(_) | Shape::Map(_) | Shape::Tagged(_) | Shape::Array(_) => Some(Leaf::Structure),
+        }
+    }
+
+    /// The key beside a wrong one that looks most like it, as far as the schema goes without names.
+    #[must_use]
+    pub fn nearest(&self, key: &str) -> Option<String> {
+        let (parent, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut places = vec![&self.root];
+        for part in parent.split('.').filter(|part| !part.is_empty()) {
+            places = places.into_iter().flat_map(|place| self.inside(place, part)).collect();
+        }
+        let known: Vec<&str> = places.into_iter().flat_map(|place| self.keys_of(place)).collect();
+        let near = nearest(last, known.into_iter())?;
+        Some(if parent.is_empty() { near.to_owned() } else { format!("{parent}.{near}") })
+    }
+
+    fn keys_of<'a>(&'a self, place: &'a Json) -> Vec<&'a str> {
+        match self.shape(place) {
+            Shape::Table(table) => table.keys().collect(),
+            Shape::Tagged(kinds) => kinds.iter().flat_map(|(_, table)| table.keys()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn inside<'a>(&'a self, place: &'a Json, part: &str) -> Vec<&'a Json> {
+        match self.shape(place) {
+            Shape::Table(table) => table.get(part).into_iter().collect(),
+            Shape::Tagged(kinds) => kinds.iter().filter_map(|(_, table)| table.get(part)).collect(),
+            Shape::Map(values) => vec![values],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Follows references and drops the `null` of optional values.
+    pub(super) fn shape<'a>(&'a self, place: &'a Json) -> Shape<'a> {
+        if let Some(name) = place.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
+            return self
+                .root
+                .get("$defs")
+                .and_then(|defs| defs.get(name))
+                .map_or(Shape::Any, |place| self.shape(place));
+        }
+        if let Some(variants) = place.get("anyOf").and_then(Json::as_array) {
+            let real = variants.iter().find(|v| v.get("type").and_then(Json::as_str) != Some("null"));
+            return real.map_or(Shape::Any, |place| self.shape(place));
+        }
+        if let Some(variants) = place.get("oneOf").and_then(Json::as_array) {
+            return alternatives(variants);
+        }
+        match type_of(place) {
+            Some("object") => match place.get("properties").and_then(Json::as_object) {
+                Some(_) => table(place).map_or(Shape::Any, Shape::Table),
+                None => place.get("additionalProperties").map_or(Shape::Any, Shape::Map),
+            },
+            Some("array") => place.get("items").map_or(Shape::Any, Shape::Array),
+            Some("string") => match place.get("enum").and_then(Json::as_array) {
+                Some(words) => Shape::Choice(words.iter().filter_map(Json::as_str).collect()),
+                None => Shape::Text { secret: place.get("writeOnly") == Some(&Json::Bool(true)) },
+            },
+            Some("integer") => bounds(place),
+            Some("boolean") => Shape::Boolean,
+            _ => Shape::Any,
+        }
+    }
+}
+
+fn type_of(place: &Json) -> Option<&str> {
+    match place.get("type")? {
+        Json::String(one) => Some(one),
+        Json::Array(several) => several.iter().filter_map(Json::as_str).find(|t| *t != "null"),
+        _ => None,
+    }
+}
+
+fn table(place: &Json) -> Option<Table<'_>> {
+    let properties = place.get("properties")?.as_object()?;
+    Some(Table { properties, required: place.get("required").and_then(Json::as_array) })
+}
+
+fn alternatives(variants: &[Json]) -> Shape<'_> {
+    let words: Vec<&str> = variants.iter().filter_map(|v| v.get("const")?.as_str()).collect();
+    if words.len() == variants.len() {
+        return Shape::Choice(words);
+    }
+    let kinds = variants.iter().filter_map(|v| {
+        let table = table(v)?;
+        Some((table.get("kind")?.get("const")?.as_str()?, table))
+    });
+    Shape::Tagged(kinds.collect())
+}
+
+fn bounds(place: &Json) -> Shape<'_> {
+    let min = place.get("minimum").and_then(Json::as_i64).unwrap_or(i64::MIN);
+    let max = place.get("maximum").and_then(Json::as_i64);
+    let by_format = match place.get("format").and_then(Json::as_str) {
+        Some("uint32") => i64::from(u32::MAX),
+        Some("uint16") => i64::from(u16::MAX),
+        _ => i64::MAX,
+    };
+    Shape::Integer { min, max: max.unwrap_or(by_format) }
+}
+
+/// The word that looks most like a wrong one, if any does: at most a third of its letters differ.
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
+        .filter(|(distance, word)| *distance <= word.chars().count().max(wrong.chars().count()).div_ceil(3))
+        .min_by_key(|(distance, word)| (*distance, *word))
+        .map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_says_what_a_variable_becomes() {
+        let schema = Schema::new();
+        for (key, leaf) in [
+            ("server.bind", Some(Leaf::Text)),
+            ("server.max_connections", Some(Leaf::Integer)),
+            ("server.trusted_proxies", Some(Leaf::Structure)),
+            ("stores.main.max_connections", Some(Leaf::Integer)),
+            ("stores.main.probe.every", Some(Leaf::Text)),
+            ("stores.main.pooler", Some(Leaf::Text)),
+            ("workers.x.run.statement", Some(Leaf::Text)),
+            ("workers.x.run", Some(Leaf::Structure)),
+            ("server.prot", None),
+            ("nothing", None),
+        ] {
+            assert_eq!(schema.leaf(key), leaf, "{key}");
+        }
+        assert_eq!(schema.nearest("server.bnid").as_deref(), Some("server.bind"));
+        assert_eq!(schema.nearest("sever").as_deref(), Some("server"));
+        assert_eq!(schema.nearest("zzzzzz"), None);
+    }
+}

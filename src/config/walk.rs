@@ -1,0 +1,241 @@
+//! Checks merged values against the schema: every unknown key, wrong type and missing part at once, each with its place.
+//! A bad value is taken out, its default put back, and the walk goes on, so that one mistake never hides another.
+
+use super::mask::masked;
+use super::merge::Merged;
+use super::schema::{Schema, Shape, Table, nearest};
+use super::written::Written;
+use super::{Places, layers::Spot};
+use crate::problem::{Place, Problem, Problems};
+use figment::value::{Dict, Value};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+/// The merged values, checked.
+pub(super) struct Read {
+    pub(super) written: Option<Written>,
+    pub(super) values: Json,
+    pub(super) places: Places,
+}
+
+/// Checks and reads the merged values.
+pub(super) fn read(schema: &Schema, merged: &Merged, problems: &mut Problems) -> Read {
+    let mut walk = Walk { schema, merged, problems, places: Places::default() };
+    let mut root = Dict::new();
+    for name in merged.sections() {
+        if let Some(value) = merged.section(&name) {
+            root.insert(name, value);
+        }
+    }
+    let mut root = Value::from(root);
+    walk.value(schema.document(), &mut root, "");
+    let places = walk.places;
+    let values = shown(schema, schema.document(), &root);
+    match Written::deserialize(&root) {
+        Ok(written) => Read { written: Some(written), values, places },
+        Err(error) => {
+            // The walk is as strict as the types, so this is a fault of ours: say where, and never the value.
+            let key = error.path.join(".");
+            let message = "cannot be read, although it looks right; please report this";
+            problems.error(Problem::new(places.of(&key), key, message));
+            Read { written: None, values, places }
+        }
+    }
+}
+
+struct Walk<'a> {
+    schema: &'a Schema,
+    merged: &'a Merged,
+    problems: &'a mut Problems,
+    places: Places,
+}
+
+impl<'a> Walk<'a> {
+    /// Checks one value; `false` where it must be taken out.
+    fn value(&mut self, place: &'a Json, value: &mut Value, key: &str) -> bool {
+        let spot = self.spot(value, key);
+        self.places.0.insert(key.to_owned(), spot.as_ref().map_or(Place::Nowhere, |spot| spot.value.clone()));
+        let shape = self.schema.shape(place);
+        match (&shape, &mut *value) {
+            (Shape::Table(table), Value::Dict(_, dict)) => self.table(*table, dict, key),
+            (Shape::Tagged(kinds), Value::Dict(_, dict)) => return self.tagged(kinds, dict, key),
+            (Shape::Map(values), Value::Dict(_, dict)) => self.map(values, dict, key),
+            (Shape::Array(items), Value::Array(_, array)) => {
+                let mut n = 0;
+                array.retain_mut(|item| {
+                    n += 1;
+                    self.value(items, item, &format!("{key}[{}]", n - 1))
+                });
+            }
+            (Shape::Choice(words), Value::String(_, word)) => {
+                if !words.contains(&word.as_str()) {
+                    let hint = nearest(word, words.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+                    return self.wrong(key, format!("must be {}, found \"{word}\"", one_of(words)), hint);
+                }
+            }
+            (Shape::Integer { min, max }, Value::Num(_, number)) => match number.to_i128() {
+                Some(n) if (i128::from(*min)..=i128::from(*max)).contains(&n) => {}
+                Some(n) => {
+                    return self.wrong(key, format!("must be a whole number from {min} to {max}, found {n}"), None);
+                }
+                None => return self.wrong(key, "must be a whole number".into(), None),
+            },
+            (Shape::Text { .. }, Value::String(..)) | (Shape::Boolean, Value::Bool(..)) | (Shape::Any, _) => {}
+            _ => return self.wrong_type(&shape, value, key),
+        }
+        true
+    }
+
+    fn table(&mut self, table: Table<'a>, dict: &mut Dict, key: &str) {
+        for name in dict.keys().cloned().collect::<Vec<_>>() {
+            let path = join(key, &name);
+            match (table.get(&name), dict.get_mut(&name)) {
+                (Some(place), Some(value)) => {
+                    if !self.value(place, value, &path) {
+                        self.take_out(dict, &name, &path);
+                    }
+                }
+                _ => {
+                    let at = dict
+                        .get(&name)
+                        .and_then(|value| self.spot(value, &path))
+                        .map_or(Place::Nowhere, |spot| spot.key);
+                    let problem = Problem::new(at, &path, "there is no such key");
+                    self.problems.error(match nearest(&name, table.keys()) {
+                        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                        None => problem.hint(format!("allowed here: {}", table.keys().collect::<Vec<_>>().join(", "))),
+                    });
+                    dict.remove(&name);
+                }
+            }
+        }
+        for name in table.required().filter(|name| !dict.contains_key(*name)) {
+            let path = join(key, name);
+            if !self.problems.concern(&path) {
+                self.problems.error(Problem::new(
+                    self.places.of(key),
+                    path,
+                    format!("is missing: `{name}` has no default"),
+                ));
+            }
+        }
+    }
+
+    fn tagged(&mut self, kinds: &[(&'a str, Table<'a>)], dict: &mut Dict, key: &str) -> bool {
+        let words: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+        let path = join(key, "kind");
+        let Some(value) = dict.get("kind") else {
+            let message = format!("is missing: say what it is by kind = {}", one_of(&words));
+            self.problems.error(Problem::new(self.places.of(key), path, message));
+            return false;
+        };
+        let place = self.spot(value, &path).map_or(Place::Nowhere, |spot| spot.value);
+        self.places.0.insert(path.clone(), place);
+        let kind = value.as_str().unwrap_or_default().to_owned();
+        match kinds.iter().find(|(known, _)| *known == kind) {
+            Some((_, table)) => {
+                self.table(*table, dict, key);
+                true
+            }
+            None => {
+                let hint = nearest(&kind, words.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+                self.wrong(&path, format!("must be {}, found \"{kind}\"", one_of(&words)), hint)
+            }
+        }
+    }
+
+    fn map(&mut self, values: &'a Json, dict: &mut Dict, key: &str) {
+        for name in dict.keys().cloned().collect::<Vec<_>>() {
+            let path = join(key, &name);
+            let keep = dict.get_mut(&name).is_none_or(|value| self.value(values, value, &path));
+            if !keep {
+                dict.remove(&name);
+            }
+        }
+    }
+
+    /// Takes a bad value out and puts its default back, so that the rest of the file can be judged.
+    fn take_out(&self, dict: &mut Dict, name: &str, key: &str) {
+        dict.remove(name);
+        if let Some(default) = self.merged.layers.first().and_then(|defaults| defaults.get(key)) {
+            dict.insert(name.to_owned(), default.clone());
+        }
+    }
+
+    fn wrong(&mut self, key: &str, message: String, hint: Option<String>) -> bool {
+        let mut problem = Problem::new(self.places.of(key), key, message);
+        problem.hint = hint;
+        self.problems.error(problem);
+        false
+    }
+
+    fn wrong_type(&mut self, shape: &Shape<'_>, value: &Value, key: &str) -> bool {
+        let (wanted, hint) = match shape {
+            Shape::Table(_) | Shape::Map(_) | Shape::Tagged(_) => ("a table".to_owned(), None),
+            Shape::Array(_) => ("an array".to_owned(), Some("write it as [\"...\"]")),
+            Shape::Choice(words) => (one_of(words), None),
+            Shape::Text { .. } | Shape::Any => ("text".to_owned(), Some("put it in quotes")),
+            Shape::Integer { .. } => ("a whole number".to_owned(), Some("write it without quotes")),
+            Shape::Boolean => ("true or false".to_owned(), Some("write it without quotes")),
+        };
+        let found = if matches!(shape, Shape::Text { secret: true }) { "something else" } else { kind_of(value) };
+        self.wrong(key, format!("must be {wanted}, found {found}"), hint.map(Into::into))
+    }
+
+    /// Where a value of the merged tree was written: the spot in the layer that figment says it came from.
+    fn spot(&self, value: &Value, key: &str) -> Option<Spot> {
+        let winner = match value {
+            Value::Dict(..) => None,
+            _ => self.merged.layer_of(value).and_then(|layer| layer.spots.get(key)),
+        };
+        winner.or_else(|| self.merged.layers.iter().rev().find_map(|layer| layer.spots.get(key))).cloned()
+    }
+}
+
+/// The values as they may be shown, every text that may hold a secret masked.
+fn shown(schema: &Schema, place: &Json, value: &Value) -> Json {
+    match (schema.shape(place), value) {
+        (Shape::Text { secret: true }, Value::String(_, text)) => Json::String(masked(text)),
+        (Shape::Table(table), Value::Dict(_, dict)) => dict
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), shown(schema, table.get(name)?, value))))
+            .collect(),
+        (Shape::Tagged(kinds), Value::Dict(_, dict)) => {
+            let kind = dict.get("kind").and_then(Value::as_str).unwrap_or_default();
+            let Some((_, table)) = kinds.iter().find(|(known, _)| *known == kind) else { return Json::Null };
+            dict.iter()
+                .filter_map(|(name, value)| Some((name.clone(), shown(schema, table.get(name)?, value))))
+                .collect()
+        }
+        (Shape::Map(values), Value::Dict(_, dict)) => {
+            dict.iter().map(|(name, value)| (name.clone(), shown(schema, values, value))).collect()
+        }
+        (Shape::Array(items), Value::Array(_, array)) => {
+            array.iter().map(|value| shown(schema, items, value)).collect()
+        }
+        _ => serde_json::to_value(value).unwrap_or(Json::Null),
+    }
+}
+
+fn join(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::String(..) | Value::Char(..) => "text",
+        Value::Bool(..) => "true or false",
+        Value::Num(..) => "a number",
+        Value::Empty(..) => "nothing",
+        Value::Dict(..) => "a table",
+        Value::Array(..) => "an array",
+    }
+}

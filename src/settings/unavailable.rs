@@ -1,0 +1,48 @@
+//! What the contract has and this version does not do yet: refused by name, never silently accepted.
+//! A line leaves this file when its capability arrives; writing the default value out is always allowed.
+
+use super::compile::Compiler;
+use crate::config::written::{Backoff, CatchUpPolicy, OnCrash, Overlap, Run, Written};
+
+impl Compiler<'_> {
+    pub(super) fn unavailable(&mut self, written: &Written) {
+        self.refuse("server.admin_bind", "a second address", written.server.admin_bind.is_some());
+        self.refuse("server.tls", "TLS", written.server.tls.is_some());
+        self.refuse("keys.rate_limit_store", "a rate limit across replicas", written.keys.rate_limit_store.is_some());
+        self.refuse("policies", "a policy", !written.policies.is_empty());
+        self.refuse("forward_auth.assertion_key", "a signed assertion", written.forward_auth.assertion_key.is_some());
+        self.refuse("alerts", "an alert", !written.alerts.is_empty());
+        for (name, worker) in &written.workers {
+            let key = |part: &str| format!("workers.{name}.{part}");
+            self.refuse(&key("alert"), "an alert", worker.alert.is_some());
+            self.refuse(&key("ping"), "a ping", worker.ping.is_some());
+            self.refuse(&key("jitter"), "jitter", worker.jitter != "0s");
+            self.refuse(&key("overlap"), "an overlap policy but \"skip\"", worker.overlap != Overlap::Skip);
+            self.refuse(&key("on_crash"), "a crash policy but \"retry\"", worker.on_crash != OnCrash::Retry);
+            let retry = &worker.retry;
+            let retries = retry.attempts != 1
+                || retry.backoff != Backoff::Exponential
+                || retry.initial != "1s"
+                || retry.max != "1m";
+            self.refuse(&key("retry"), "more than one attempt", retries);
+            let late = &worker.catch_up;
+            let other =
+                late.policy != CatchUpPolicy::Last || late.max != 100 || late.within != "1d" || late.grace != "30s";
+            self.refuse(&key("catch_up"), "a catch-up policy but the default", other);
+            let kind = match &worker.run {
+                Some(Run::Http { .. }) => Some("an action of the kind http"),
+                Some(Run::Redis { .. }) => Some("an action of the kind redis"),
+                Some(Run::Mongodb { .. }) => Some("an action of the kind mongodb"),
+                Some(Run::Handler { .. }) => Some("an action of the kind handler"),
+                Some(Run::Sql { .. } | Run::Command { .. }) | None => None,
+            };
+            self.refuse(&key("run.kind"), kind.unwrap_or_default(), kind.is_some());
+        }
+    }
+
+    fn refuse(&mut self, key: &str, what: &str, present: bool) {
+        if present {
+            self.error(key, format!("{what} is not available in this version"));
+        }
+    }
+}
