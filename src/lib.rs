@@ -15,6 +15,9 @@ pub mod config; // reads every layer and says where each value came from
 // 2: what it means
 pub mod settings; // complete, valid values that nobody checks again
 
+// 3: what it tells
+pub mod telemetry; // the log and the metrics
+
 // 4: what is connected
 pub mod store; // live connections and their health
 
@@ -24,3 +27,12 @@ pub mod audit; // who changed what, chained so that nothing can be taken out
 // 6: what it does
 pub mod keys; // API keys: issue, list, verify, revoke
 pub mod work; // scheduled work, recorded once
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit of this build, or `unknown` where it was built without its repository.
+pub const COMMIT: &str = match option_env!("MONOLITH_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};

@@ -3,9 +3,179 @@
 
 pub mod database; // a database that keys or the ledger can live in: Postgres or SQLite
 pub mod error; // why a call to a store failed, without its secrets
+pub mod health; // up, down or unknown, with hysteresis
+pub mod mongodb; // MongoDB
 pub mod postgres; // PostgreSQL
+pub mod redis; // Redis
 pub mod schema; // brings a home's tables up to date
 pub mod sqlite; // SQLite, in a file or in memory
 
 pub use database::Database;
 pub use error::StoreError;
+
+use crate::clock::Timestamp;
+use crate::settings::{Home, stores as settings};
+use crate::telemetry::metrics::Metrics;
+use database::Kind;
+use health::Health;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// One declared database, open.
+#[derive(Debug)]
+pub struct Store {
+    settings: Arc<settings::Store>,
+    connection: Connection,
+    health: Mutex<Health>,
+}
+
+/// The connection of a store, by kind.
+#[derive(Debug)]
+pub enum Connection {
+    /// PostgreSQL.
+    Postgres(postgres::Postgres),
+    /// SQLite.
+    Sqlite(sqlite::Sqlite),
+    /// Redis.
+    Redis(redis::Redis),
+    /// MongoDB.
+    Mongodb(mongodb::Mongodb),
+}
+
+impl Store {
+    /// Prepares a store; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unexpected`] when the driver does not take what `settings` says.
+    pub fn open(store: Arc<settings::Store>) -> Result<Self, StoreError> {
+        let connection = match &store.kind {
+            settings::StoreKind::Postgres { url, pooler, .. } => {
+                Connection::Postgres(postgres::Postgres::open(&store, url.expose_text().unwrap_or_default(), *pooler)?)
+            }
+            settings::StoreKind::Sqlite { file, .. } => {
+                make_folder_of(file)?;
+                Connection::Sqlite(sqlite::Sqlite::open(&store, file))
+            }
+            settings::StoreKind::Redis { url } => {
+                Connection::Redis(redis::Redis::open(&store, url.expose_text().unwrap_or_default())?)
+            }
+            settings::StoreKind::Mongodb { url } => Connection::Mongodb(mongodb::Mongodb::open(&store, url)),
+        };
+        Ok(Self { settings: store, connection, health: Mutex::new(Health::unknown(Timestamp::now())) })
+    }
+
+    /// What was declared.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<settings::Store> {
+        &self.settings
+    }
+
+    /// The connection, by kind.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The store as a home of keys or ledger, where its kind can be one.
+    #[must_use]
+    pub fn database(&self) -> Option<Database> {
+        let home = Home::Store(self.settings.name.clone());
+        match &self.connection {
+            Connection::Postgres(postgres) => Some(Database::new(home, Kind::Postgres(postgres.clone()))),
+            Connection::Sqlite(sqlite) => Some(Database::new(home, Kind::Sqlite(sqlite.clone()))),
+            Connection::Redis(_) | Connection::Mongodb(_) => None,
+        }
+    }
+
+    /// What is known of its health.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections there are and how many of them are idle, where the driver tells.
+    #[must_use]
+    pub fn pool_size(&self) -> Option<(u32, u32)> {
+        match &self.connection {
+            Connection::Postgres(postgres) => Some(postgres.pool_size()),
+            Connection::Sqlite(sqlite) => Some(sqlite.pool_size()),
+            Connection::Redis(_) | Connection::Mongodb(_) => None,
+        }
+    }
+
+    /// Asks it for nothing, within the probe's time-out, and takes the outcome into its health.
+    pub async fn probe(&self, metrics: &Metrics) {
+        let rules = &self.settings.probe;
+        let began = Instant::now();
+        let outcome = match tokio::time::timeout(rules.timeout, self.ping()).await {
+            Ok(Ok(())) => Ok(began.elapsed()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(StoreError::TimedOut { what: "the probe", limit: rules.timeout }.to_string()),
+        };
+        metrics.store_probed(self.settings.name.as_str(), began.elapsed());
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.judge(outcome, Timestamp::now(), rules) {
+            tell(&self.settings, &health);
+        }
+    }
+
+    /// Probes until it is told to stop.
+    pub async fn watch(&self, metrics: &Metrics, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            self.probe(metrics).await;
+            let pause = self.health().next_probe(&self.settings.probe).saturating_sub(began.elapsed());
+            let pause = pause.max(SHORTEST_PAUSE);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Refuses new users and closes each connection when its user is done.
+    pub async fn close(&self) {
+        match &self.connection {
+            Connection::Postgres(postgres) => postgres.close().await,
+            Connection::Sqlite(sqlite) => sqlite.close().await,
+            Connection::Redis(redis) => redis.close().await,
+            Connection::Mongodb(mongodb) => mongodb.close().await,
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        match &self.connection {
+            Connection::Postgres(postgres) => {
+                postgres.call("the probe", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
+            }
+            Connection::Sqlite(sqlite) => {
+                sqlite.call("the probe", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
+            }
+            Connection::Redis(redis) => redis.call::<()>("the probe", &::redis::cmd("PING")).await,
+            Connection::Mongodb(mongodb) => mongodb.ping().await,
+        }
+    }
+}
+
+/// Between the end of a probe that took its whole period and the next one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+fn tell(store: &settings::Store, health: &Health) {
+    let (name, kind) = (&store.name, store.kind.as_str());
+    match (&health.state, &health.error) {
+        (health::State::Down, error) => {
+            let error = error.as_deref().unwrap_or_default();
+            tracing::error!(store = %name, kind, error, "the store {name} is down: {error}");
+        }
+        _ => tracing::info!(store = %name, kind, "the store {name} is up"),
+    }
+}
+
+fn make_folder_of(file: &std::path::Path) -> Result<(), StoreError> {
+    match file.parent() {
+        Some(folder) => std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Unreachable(format!("the folder {} cannot be made: {error}", folder.display()))),
+        None => Ok(()),
+    }
+}

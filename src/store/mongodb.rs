@@ -1,0 +1,100 @@
+//! MongoDB behind the time-out seam. The driver waits thirty seconds for a server unless it is told otherwise, and its
+//! `connect_timeout` does not bound that wait, so both limits are set.
+
+use super::StoreError;
+use crate::secret::Secret;
+use crate::settings::stores::Store;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::ClientOptions;
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// A client of one MongoDB deployment.
+pub struct Mongodb {
+    url: Secret,
+    client: OnceCell<Client>,
+    max_connections: u32,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+}
+
+impl Mongodb {
+    /// Prepares a client; nothing is connected or looked up yet.
+    #[must_use]
+    pub fn open(store: &Store, url: &Secret) -> Self {
+        Self {
+            url: url.clone(),
+            client: OnceCell::new(),
+            max_connections: store.max_connections,
+            connect_timeout: store.connect_timeout,
+            operation_timeout: store.operation_timeout,
+        }
+    }
+
+    /// Runs one command on a database, within the store's `operation_timeout` after the server was found.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn call(&self, what: &'static str, database: &str, command: Document) -> Result<Document, StoreError> {
+        let limit = self.connect_timeout + self.operation_timeout;
+        let work = async {
+            let client = self.client.get_or_try_init(|| self.connect()).await?;
+            client.database(database).run_command(command).await
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result.map_err(StoreError::from),
+            Err(_) => Err(StoreError::TimedOut { what, limit }),
+        }
+    }
+
+    /// Asks for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.call("ping", "admin", doc! { "ping": 1 }).await.map(drop)
+    }
+
+    /// Ends the driver's own tasks and connections.
+    pub async fn close(&self) {
+        if let Some(client) = self.client.get() {
+            client.clone().shutdown().await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, Error> {
+        let mut options = ClientOptions::parse(self.url.expose_text().unwrap_or_default()).await?;
+        options.app_name = Some("monolith".into());
+        options.connect_timeout = Some(self.connect_timeout);
+        options.server_selection_timeout = Some(self.connect_timeout);
+        options.max_pool_size = Some(self.max_connections);
+        Client::with_options(options)
+    }
+}
+
+impl fmt::Debug for Mongodb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mongodb")
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match &*error.kind {
+            ErrorKind::Authentication { .. } => {
+                Self::Refused { message: "authentication failed".into(), code: None, constraint: None }
+            }
+            ErrorKind::Command(command) => Self::Refused {
+                message: command.message.clone(),
+                code: Some(command.code_name.clone()).filter(|name| !name.is_empty()),
+                constraint: None,
+            },
+            // The driver's words for these list the whole topology; the first sentence says it.
+            ErrorKind::ServerSelection { .. } => Self::Unreachable("no server answered in time".into()),
+            _ => Self::Unreachable(error.to_string().lines().next().unwrap_or_default().chars().take(200).collect()),
+        }
+    }
+}
