@@ -1,0 +1,142 @@
+//! The one seam between the text of `/metrics` and the console: `prometheus-parse` reads it, and this counts after it.
+//! A sample or a label that the parser would drop makes the text unreadable; nothing is lost silently.
+
+use std::collections::BTreeMap;
+
+use prometheus_parse::{Sample, Scrape, Value};
+use serde::Serialize;
+
+/// Characters inside a label's value that the parser takes for the end of it; Monolith writes none of them.
+const BREAKS_LABELS: [char; 5] = ['{', '}', ',', '=', '"'];
+
+/// All samples of one text.
+#[derive(Debug)]
+pub(crate) struct Samples(Vec<Sample>);
+
+/// A few numbers that say what a server does; null where it does not count them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Traffic {
+    /// Sample lines in the text.
+    pub(crate) samples: usize,
+    /// Requests since the start, by the first digit of their status: `2xx`.
+    pub(crate) requests: BTreeMap<String, u64>,
+    /// Connections that are open.
+    pub(crate) connections: Option<u64>,
+    /// Resident memory, in bytes.
+    pub(crate) memory_bytes: Option<u64>,
+    /// Verifications since the start, by code.
+    pub(crate) verifications: BTreeMap<String, u64>,
+}
+
+impl Samples {
+    /// Reads a whole text, or says why it cannot be read.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('<') {
+            return Err("it is an HTML page".into());
+        }
+        let lines = sample_lines(text);
+        if lines.is_empty() {
+            return Err("it holds no sample".into());
+        }
+        if !text.ends_with('\n') {
+            return Err(format!("its last line ({}) is cut off", text.lines().count()));
+        }
+        if let Some(number) = lines.iter().find(|(_, line)| breaks_labels(line)).map(|(number, _)| number) {
+            return Err(format!("line {number} holds a label that cannot be read without loss"));
+        }
+        let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).map_err(|e| e.to_string())?;
+        let read: usize = scrape.samples.iter().map(lines_of).sum();
+        match read == lines.len() {
+            true => Ok(Self(scrape.samples)),
+            false => Err(format!("{read} of its {} samples could be read", lines.len())),
+        }
+    }
+
+    /// The numbers that the console shows.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let class = |status: String| status.chars().next().map_or(status.clone(), |digit| format!("{digit}xx"));
+        Traffic {
+            samples: self.0.iter().map(lines_of).sum(),
+            requests: self.sums("http_requests_total", "status", class),
+            connections: self.gauge("http_connections"),
+            memory_bytes: self.gauge("process_resident_memory_bytes"),
+            verifications: self.sums("monolith_key_verifications_total", "code", |code| code),
+        }
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Sample, f64)> {
+        self.0.iter().filter(move |sample| sample.metric == name).filter_map(|sample| match sample.value {
+            Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => Some((sample, value)),
+            Value::Histogram(_) | Value::Summary(_) => None,
+        })
+    }
+
+    fn gauge(&self, name: &str) -> Option<u64> {
+        self.named(name).map(|(_, value)| whole(value)).next()
+    }
+
+    fn sums(&self, name: &str, label: &str, group: impl Fn(String) -> String) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for (sample, value) in self.named(name) {
+            let key = group(unescape(sample.labels.get(label).unwrap_or("?")));
+            *sums.entry(key).or_default() += whole(value);
+        }
+        sums
+    }
+}
+
+/// The lines that hold a sample, with their numbers from one.
+fn sample_lines(text: &str) -> Vec<(usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+/// How many lines the parser folded into a sample: the buckets of a histogram and the quantiles of a summary; their
+/// `_sum` and `_count` stay samples of their own.
+fn lines_of(sample: &Sample) -> usize {
+    match &sample.value {
+        Value::Histogram(buckets) => buckets.len(),
+        Value::Summary(quantiles) => quantiles.len(),
+        Value::Counter(_) | Value::Gauge(_) | Value::Untyped(_) => 1,
+    }
+}
+
+/// Whether the labels of a line are more than the parser can tell apart: it splits at every comma and equals sign, also
+/// inside a value, and drops what does not look like a pair.
+fn breaks_labels(line: &str) -> bool {
+    let (mut inside, mut escaped) = (false, false);
+    for c in line.chars() {
+        match (inside, escaped, c) {
+            (true, false, '\\') => escaped = true,
+            (true, false, '"') => inside = false,
+            (true, _, c) if BREAKS_LABELS.contains(&c) => return true,
+            (true, ..) => escaped = false,
+            (false, _, '"') => inside = true,
+            (false, ..) => {}
+        }
+    }
+    inside
+}
+
+/// What the escapes of a label's value stand for; the parser leaves them in place.
+fn unescape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        let meant = match c {
+            '\\' => chars.next().map_or(c, |escaped| if escaped == 'n' { '\n' } else { escaped }),
+            _ => c,
+        };
+        text.push(meant);
+    }
+    text
+}
+
+/// A count. A value that is none (NaN, negative) counts as zero, an infinite one as the largest.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is meant")]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
+#[cfg(test)]
+mod tests;

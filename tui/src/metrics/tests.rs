@@ -1,0 +1,96 @@
+//! Texts that lie about being whole, and texts that look odd and are fine.
+//! No test asks a server.
+
+use super::*;
+
+const WHOLE: &str = "\
+# HELP http_requests_total Requests.
+# TYPE http_requests_total counter
+http_requests_total{method=\"GET\",route=\"/api/admin/api-keys/:kid\",status=\"200\"} 41
+http_requests_total{method=\"GET\",route=\"/health\",status=\"204\"} 1
+http_requests_total{method=\"GET\",route=\"/health\",status=\"503\"} 2 1769847300000
+# TYPE http_request_duration_seconds histogram
+http_request_duration_seconds_bucket{method=\"GET\",route=\"/health\",le=\"0.1\"} 2
+http_request_duration_seconds_bucket{method=\"GET\",route=\"/health\",le=\"+Inf\"} 3
+http_request_duration_seconds_sum{method=\"GET\",route=\"/health\"} 0.3
+http_request_duration_seconds_count{method=\"GET\",route=\"/health\"} 3
+http_request_duration_seconds_bucket{method=\"POST\",route=\"/health\",le=\"0.1\"} 0
+http_request_duration_seconds_bucket{method=\"POST\",route=\"/health\",le=\"+Inf\"} 1
+http_request_duration_seconds_sum{method=\"POST\",route=\"/health\"} 9
+http_request_duration_seconds_count{method=\"POST\",route=\"/health\"} 1
+# TYPE gc_seconds summary
+gc_seconds{quantile=\"0.5\"} NaN
+gc_seconds{quantile=\"0.99\"} +Inf
+gc_seconds_sum 1
+gc_seconds_count 2
+
+# TYPE http_connections gauge
+http_connections 3
+process_resident_memory_bytes 2.4641536e+07
+monolith_config_last_reload_timestamp_seconds NaN
+";
+
+fn refused(text: &str) -> String {
+    Samples::read(text).unwrap_err()
+}
+
+#[test]
+fn a_whole_text_is_read_with_every_line_of_its_histograms() {
+    let traffic = Samples::read(WHOLE).unwrap().traffic();
+    assert_eq!(traffic.samples, 18);
+    assert_eq!(traffic.requests, BTreeMap::from([("2xx".into(), 42), ("5xx".into(), 2)]));
+    assert_eq!((traffic.connections, traffic.memory_bytes), (Some(3), Some(24_641_536)));
+}
+
+#[test]
+fn a_cut_at_any_byte_of_the_last_line_is_seen() {
+    let text = WHOLE.trim_end();
+    let last = text.rfind('\n').unwrap() + 1;
+    for end in last + 1..=text.len() {
+        let (start, _) = text.split_at(end);
+        assert!(refused(start).contains("is cut off"), "{end}");
+    }
+}
+
+#[test]
+fn a_page_is_not_metrics() {
+    assert_eq!(refused("\n<!doctype html>\n<p>hello 1\n"), "it is an HTML page");
+}
+
+#[test]
+fn nothing_is_not_metrics() {
+    assert_eq!(refused("# TYPE a counter\n"), "it holds no sample");
+}
+
+#[test]
+fn a_value_that_is_no_number_is_not_dropped_silently() {
+    assert_eq!(refused("a 1\nb one\nc 3\n"), "2 of its 3 samples could be read");
+}
+
+#[test]
+fn a_bucket_without_its_bound_is_not_dropped_silently() {
+    let text = "# TYPE a histogram\na_bucket{le=\"1\"} 1\na_bucket{x=\"1\"} 1\na_sum 1\na_count 1\n";
+    assert_eq!(refused(text), "3 of its 4 samples could be read");
+}
+
+#[test]
+fn a_label_the_parser_would_mangle_is_refused() {
+    for value in ["a,b", "a=b", "{a", "a}", "a\\\"b"] {
+        let text = format!("ok 1\na{{x=\"{value}\"}} 1\n");
+        assert_eq!(refused(&text), "line 2 holds a label that cannot be read without loss", "{value}");
+    }
+}
+
+#[test]
+fn escapes_that_the_parser_can_carry_are_read() {
+    let text = "monolith_key_verifications_total{code=\"a\\\\b\\nc\"} 2\n";
+    let traffic = Samples::read(text).unwrap().traffic();
+    assert_eq!(traffic.verifications, BTreeMap::from([("a\\b\nc".into(), 2)]));
+}
+
+#[test]
+fn an_odd_number_is_a_number() {
+    let text = "http_connections +Inf\nprocess_resident_memory_bytes NaN\n";
+    let traffic = Samples::read(text).unwrap().traffic();
+    assert_eq!((traffic.connections, traffic.memory_bytes), (Some(u64::MAX), Some(0)));
+}
