@@ -16,7 +16,6 @@ use crate::problem::{Place, Problem, Problems};
 use crate::secret::Secret;
 use environment::Environment;
 use layers::Layer;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use written::Written;
@@ -63,8 +62,8 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// The files that this reading depends on, also those that do not exist.
     pub files: BTreeSet<PathBuf>,
-    /// SHA-256 over all texts, variables and secret files: changes when anything changes.
-    pub fingerprint: [u8; 32],
+    /// SHA-256 over the content of those files, as this reading found them.
+    pub digest: [u8; 32],
 }
 
 /// What is told about a layer.
@@ -139,7 +138,7 @@ pub fn load(sources: &Sources) -> Loaded {
     let walk::Read { written, values, places } = walk::read(&schema, &merged, &mut problems);
     let declared = written.as_ref().map(|w| &w.secrets);
     let secrets = secrets::resolve(declared, &places, sources, &mut files, &mut problems);
-    let fingerprint = fingerprint(&merged.layers, &secrets);
+    let digest = files.digest();
     Loaded {
         written,
         values,
@@ -151,7 +150,7 @@ pub fn load(sources: &Sources) -> Loaded {
         problems,
         notes,
         files: files.seen(),
-        fingerprint,
+        digest,
     }
 }
 
@@ -162,20 +161,4 @@ fn base_of(sources: &Sources) -> (PathBuf, PathBuf) {
     let file = if file.is_dir() { file.join("monolith.toml") } else { file };
     let dir = file.parent().map_or_else(|| sources.working_dir.clone(), Path::to_path_buf);
     (file, dir)
-}
-
-fn fingerprint(layers: &[Layer], secrets: &BTreeMap<SecretName, Result<Secret, Problem>>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for layer in layers {
-        hasher.update(layer.name.as_bytes());
-        hasher.update(layer.digest);
-    }
-    for (name, value) in secrets {
-        hasher.update(name.as_str().as_bytes());
-        match value {
-            Ok(secret) => hasher.update(Sha256::digest(secret.expose())),
-            Err(problem) => hasher.update(problem.message.as_bytes()),
-        }
-    }
-    hasher.finalize().into()
 }

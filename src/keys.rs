@@ -1,1 +1,308 @@
-//! API keys.
+//! API keys: issued, listed, verified and revoked. Verifying reads memory only; every change is a transaction that
+//! records who made it. Nothing here spawns, and nothing here knows HTTP.
+
+pub mod format; // the text of a key
+pub mod hash; // what is kept of its secret
+mod index; // every key in memory
+mod list; // filtered and sorted, in pages
+mod new; // a wish for a key, and what is wrong with it
+pub mod record; // what a key is
+mod table; // the keys at rest
+pub mod verify; // whether a key is good
+
+pub use format::KeyText;
+pub use index::Counts;
+pub use list::{Filter, Page};
+pub use new::{NewKey, parse_rate};
+pub use record::{KeyState, Record};
+pub use verify::{Need, Refused, Verdict};
+
+use crate::audit::{Actor, Entry};
+use crate::clock::Timestamp;
+use crate::name::Kid;
+use crate::settings::keys::Keys as Rules;
+use crate::store::{Database, StoreError};
+use arc_swap::ArcSwap;
+use hash::KeyHash;
+use index::Index;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use table::{Change, Inserted, Repeat, Revoked};
+
+/// Within what time every replica that reaches its store knows of a revocation, in milliseconds: two looks at the events.
+pub const BOUND_WITHOUT_ACCELERATOR_MS: u64 = 2_000;
+/// For how long a creation can be repeated under its idempotency key.
+const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
+/// The longest idempotency key.
+const MAX_IDEMPOTENCY_KEY: usize = 200;
+/// The longest reason of a revocation, in characters.
+const MAX_REASON: usize = 500;
+
+/// What is wrong with one field of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field, as in `scopes[2]`.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Why a wish about keys was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// There is no such key.
+    #[error("there is no such key")]
+    NotFound,
+    /// It contradicts what was asked before.
+    #[error("{0}")]
+    Conflict(String),
+    /// Fields do not fit.
+    #[error("{}", .0.iter().map(|e| format!("{}: {}", e.key, e.message)).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<FieldError>),
+    /// The store failed; nothing was changed, or nobody knows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A new key.
+#[derive(Debug)]
+pub struct Created {
+    /// What it is.
+    pub record: Arc<Record>,
+    /// The whole key, told this once; `None` where the same was asked before.
+    pub key: Option<KeyText>,
+}
+
+/// The API keys of this process.
+#[derive(Debug)]
+pub struct Keys {
+    index: Index,
+    database: ArcSwap<Database>,
+    /// The same database behind a connection of its own, so that nothing can starve the following.
+    follower: ArcSwap<Database>,
+    rules: ArcSwap<Rules>,
+}
+
+impl Keys {
+    /// Keys that know nothing yet: every answer is undecidable until [`Keys::load`].
+    #[must_use]
+    pub fn new(database: Database, follower: Database, rules: Arc<Rules>) -> Self {
+        Self {
+            index: Index::new(),
+            database: ArcSwap::from_pointee(database),
+            follower: ArcSwap::from_pointee(follower),
+            rules: ArcSwap::new(rules),
+        }
+    }
+
+    /// Judges a key.
+    #[must_use]
+    pub fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> Verdict {
+        verify::judge(text, need, &self.rules.load(), self.index.age(), now, |kid| self.index.get(kid))
+    }
+
+    /// Fills the index from the database, whose tables exist.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the index is as it was.
+    pub async fn load(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let (records, seq) = table::load(&self.database()).await?;
+        records.into_iter().for_each(|record| self.index.put(record));
+        self.index.proved(seq, asked);
+        Ok(())
+    }
+
+    /// Takes in what changed since the last look, and so proves that the index is fresh.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the index ages.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let follower = Database::clone(&self.follower.load());
+        loop {
+            let (asked, before) = (Instant::now(), self.index.seq());
+            let (records, seq) = table::changed_since(&follower, before).await?;
+            records.into_iter().for_each(|record| self.index.put(record));
+            self.index.proved(seq, asked);
+            if seq == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes a key. With an idempotency key, the same wish again makes no second one.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn create(
+        &self,
+        wish: NewKey,
+        actor: &Actor,
+        idempotency_key: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Created, KeysError> {
+        let rules = self.rules.load_full();
+        let expires_at = wish.check(&rules, now)?;
+        let repeat = idempotency_key.map(|id| repeat(id, &wish, actor, now)).transpose()?;
+        let key = format::generate(rules.environment)
+            .map_err(|error| StoreError::Unreachable(format!("the system gives no randomness: {error}")))?;
+        let record = new_record(&key, wish, expires_at, &rules, actor, now)?;
+        let change = Change { kind: "key.created", actor, at: now };
+        match table::insert(&self.database(), &record, change, repeat.as_ref()).await? {
+            Inserted::New => {
+                let kid = record.kid.clone();
+                self.index.put(record);
+                let record = self.index.get(kid.as_str()).ok_or(KeysError::NotFound)?;
+                Ok(Created { record, key: Some(key) })
+            }
+            Inserted::Again(kid) => {
+                // Another replica may have made it a moment ago.
+                if self.index.get(kid.as_str()).is_none() {
+                    self.follow().await?;
+                }
+                Ok(Created { record: self.index.get(kid.as_str()).ok_or(KeysError::NotFound)?, key: None })
+            }
+            Inserted::Conflict => Err(KeysError::Conflict("the Idempotency-Key was used for another request".into())),
+        }
+    }
+
+    /// Ends a key, for good. Again: nothing changes, and the record says since when and why.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn revoke(
+        &self,
+        kid: &Kid,
+        reason: Option<&str>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Arc<Record>, KeysError> {
+        if reason.is_some_and(|text| text.chars().count() > MAX_REASON || text.chars().any(char::is_control)) {
+            let message = format!("must be at most {MAX_REASON} printable characters");
+            return Err(KeysError::Invalid(vec![FieldError { key: "reason".into(), message }]));
+        }
+        let change = Change { kind: "key.revoked", actor, at: now };
+        match table::revoke(&self.database(), kid, reason, change).await? {
+            Revoked::Unknown => Err(KeysError::NotFound),
+            Revoked::Done(record) => {
+                self.index.put(Record::clone(&record));
+                Ok(Arc::new(*record))
+            }
+        }
+    }
+
+    /// A key by its id.
+    #[must_use]
+    pub fn get(&self, kid: &Kid) -> Option<Arc<Record>> {
+        self.index.get(kid.as_str())
+    }
+
+    /// A part of the keys.
+    ///
+    /// # Errors
+    /// [`KeysError::Invalid`] where `sort` or the cursor is not one.
+    pub fn list(&self, filter: &Filter, limit: usize, after: Option<&str>, now: Timestamp) -> Result<Page, KeysError> {
+        let records = self.index.matching(|record| filter.lets_through(record, now));
+        list::page(records, filter, limit, after)
+    }
+
+    /// How many keys there are in each state.
+    #[must_use]
+    pub fn counts(&self, now: Timestamp) -> Counts {
+        self.index.counts(now)
+    }
+
+    /// How long ago the index was proved fresh; `None`: never.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.index.age()
+    }
+
+    /// Whether an id that is not known is surely invalid.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.age().is_some_and(|age| age <= verify::FRESH)
+    }
+
+    /// Whether known keys are judged: the index is young enough, or the rules let it be old.
+    #[must_use]
+    pub fn is_decidable(&self) -> bool {
+        let rules = self.rules.load();
+        let allowed = rules.on_stale == crate::settings::keys::OnStale::Allow;
+        self.age().is_some_and(|age| allowed || age <= rules.max_staleness)
+    }
+
+    /// Where they live.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        Database::clone(&self.database.load())
+    }
+
+    /// Puts the same database behind new connections, as after a rotated password; the index stays.
+    pub fn set_database(&self, database: Database, follower: Database) {
+        self.database.store(Arc::new(database));
+        self.follower.store(Arc::new(follower));
+    }
+
+    /// Changes the rules.
+    pub fn set_rules(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
+    }
+
+    /// Every recorded change, oldest first.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn events(&self) -> Result<Vec<Entry>, StoreError> {
+        table::events(&self.database()).await
+    }
+}
+
+fn repeat(id: &str, wish: &NewKey, actor: &Actor, now: Timestamp) -> Result<Repeat, KeysError> {
+    let fits = (1..=MAX_IDEMPOTENCY_KEY).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        let message = format!("must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters");
+        return Err(KeysError::Invalid(vec![FieldError { key: "Idempotency-Key".into(), message }]));
+    }
+    // Somebody else's key of the same name is another one.
+    let id_hash = Sha256::digest(format!("{}\n{id}", actor.subject)).into();
+    let body_hash = Sha256::digest(format!("{wish:?}")).into();
+    Ok(Repeat { id_hash, body_hash, expires_at: now.after(REPEATABLE) })
+}
+
+fn new_record(
+    key: &KeyText,
+    wish: NewKey,
+    expires_at: Timestamp,
+    rules: &Rules,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Record, KeysError> {
+    let unexpected = || KeysError::Store(StoreError::Unexpected("a new key does not have the form of one".into()));
+    let parts = format::parse(key.expose()).map_err(|_| unexpected())?;
+    Ok(Record {
+        kid: Kid::parse(parts.kid).map_err(|_| unexpected())?,
+        name: Some(wish.name.into()),
+        owner: wish.owner.map(Into::into),
+        environment: Some(rules.environment),
+        scopes: wish.scopes.into_iter().map(Into::into).collect(),
+        created_at: now,
+        created_by: Some(actor.subject.as_str().into()),
+        expires_at: Some(expires_at),
+        last_used_at: None,
+        disabled_at: None,
+        revoked_at: None,
+        revoke_reason: None,
+        rotated_to: None,
+        grace_until: None,
+        ip_allow: wish.ip_allow.into(),
+        rate_limit: wish.rate_limit.map(Into::into),
+        metadata: (!wish.metadata.is_empty()).then(|| Box::new(wish.metadata)),
+        version: 1,
+        hash: Some(KeyHash::of(parts.secret, &rules.peppers)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

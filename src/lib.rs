@@ -25,8 +25,18 @@ pub mod store; // live connections and their health
 pub mod audit; // who changed what, chained so that nothing can be taken out
 
 // 6: what it does
+pub mod auth; // admin tokens and roles
 pub mod keys; // API keys: issue, list, verify, revoke
 pub mod work; // scheduled work, recorded once
+
+// 7: what runs it
+pub mod runtime; // the snapshot, the reload, the end
+
+// 8: what shows it
+pub mod http; // the API
+
+// 9: where everything meets
+pub mod cli; // the command line
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

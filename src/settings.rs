@@ -3,9 +3,12 @@
 
 pub mod admin; // who may sign and hold admin tokens
 mod compile; // from what was written to what it means
+pub mod diff; // what changes from one settings to the next
 pub mod keys; // where API keys live and the rules for them
+pub mod policy; // what happens when work overlaps, was missed, fails or crashes
 pub mod schedule; // when a worker is due
 pub mod server; // sockets, limits and time-outs of the HTTP side
+pub mod statement; // an SQL statement of a worker, with its parameters found
 pub mod stores; // the declared databases
 pub mod telemetry; // what is logged, and how
 mod unavailable; // what the contract has and this version does not

@@ -174,8 +174,9 @@ fn tell(store: &settings::Store, health: &Health) {
 
 fn make_folder_of(file: &std::path::Path) -> Result<(), StoreError> {
     match file.parent() {
-        Some(folder) => std::fs::create_dir_all(folder)
-            .map_err(|error| StoreError::Unreachable(format!("the folder {} cannot be made: {error}", folder.display()))),
+        Some(folder) => std::fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Unreachable(format!("the folder {} cannot be made: {error}", folder.display()))
+        }),
         None => Ok(()),
     }
 }

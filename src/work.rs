@@ -1,1 +1,43 @@
-//! Scheduled work.
+//! Scheduled work: recorded once in a ledger, started by one replica at a time, shown as it happened.
+//! It knows neither HTTP nor the file; what is declared comes in as a [`Plan`], what happened goes out as views and events.
+
+pub mod event; // what happened, for metrics and the event stream
+pub mod run; // the identity, the state and the end of a run
+pub mod view; // workers and runs as they are shown
+
+mod action; // doing what a worker says
+#[cfg(test)]
+mod fixture; // what the tests of this folder share
+
+mod due; // what becomes of ticks: which run, which were missed
+mod engine; // the loop that finds, starts, renews and records
+mod ledger; // what is recorded, and by which rules
+mod plan; // what is declared, as one value
+mod show; // a worker as declared and as recorded
+
+pub use action::BaseEnv;
+pub use engine::Work;
+pub use event::{Observer, WorkEvent};
+pub use plan::{Identity, Plan};
+pub use run::{RunId, RunKind, RunState};
+pub use view::{AttemptView, Counts, OutputView, Page, Pause, RunView, WorkerState, WorkerView};
+
+use crate::name::WorkerName;
+use crate::store::StoreError;
+
+/// The oldest a tick or a waiting run gets before a worker is called overdue.
+pub const OVERDUE_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Why something that was asked of the scheduler was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// There is no worker of this name in the running settings.
+    #[error("there is no worker `{0}`")]
+    UnknownWorker(WorkerName),
+    /// There is no such run, or it is no longer kept.
+    #[error("there is no run `{0}`")]
+    UnknownRun(RunId),
+    /// The ledger did not answer.
+    #[error("the ledger {0}")]
+    Ledger(#[from] StoreError),
+}

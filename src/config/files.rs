@@ -3,7 +3,8 @@
 
 use super::layers::Layer;
 use crate::problem::{Place, Problem, Problems};
-use std::collections::BTreeSet;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ pub struct Reader {
     base_dir: PathBuf,
     /// What `..data` pointed at when this reading began: kubelet swaps that link, and layers must never mix.
     data: Option<PathBuf>,
-    seen: BTreeSet<PathBuf>,
+    /// What was found in each file that was asked for.
+    seen: BTreeMap<PathBuf, [u8; 32]>,
 }
 
 impl Reader {
@@ -27,7 +29,7 @@ impl Reader {
         Self {
             base_dir: base_dir.to_path_buf(),
             data: base_dir.join("..data").canonicalize().ok(),
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -40,7 +42,18 @@ impl Reader {
     /// The files that were asked for, found or not.
     #[must_use]
     pub fn seen(&self) -> BTreeSet<PathBuf> {
-        self.seen.clone()
+        self.seen.keys().cloned().collect()
+    }
+
+    /// SHA-256 over the content of the files that were asked for, exactly as they were read.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        for (file, found) in &self.seen {
+            hasher.update(file.as_os_str().as_encoded_bytes());
+            hasher.update(found);
+        }
+        hasher.finalize().into()
     }
 
     /// Reads a layer. A file that is absent is a problem only where it must exist.
@@ -71,7 +84,16 @@ impl Reader {
     /// # Errors
     /// When it is absent, unreadable, not a plain file, or larger than [`MAX_FILE`].
     pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        self.seen.insert(path.to_path_buf());
+        let result = self.read_plain(path);
+        let found = match &result {
+            Ok(bytes) => Sha256::digest(bytes).into(),
+            Err(error) => Sha256::digest(error.kind().to_string()).into(),
+        };
+        self.seen.insert(path.to_path_buf(), found);
+        result
+    }
+
+    fn read_plain(&self, path: &Path) -> io::Result<Vec<u8>> {
         let path = self.pinned(path);
         let metadata = std::fs::metadata(&path)?;
         if !metadata.is_file() {
@@ -98,6 +120,17 @@ impl Reader {
         let from = self.base_dir.as_path();
         path.strip_prefix(from).unwrap_or(path).display().to_string()
     }
+}
+
+/// SHA-256 over the content of files, found or not: equal as long as a reading would find the same.
+#[must_use]
+pub fn digest(base_dir: &Path, files: &BTreeSet<PathBuf>) -> [u8; 32] {
+    let mut reader = Reader::new(base_dir);
+    for file in files {
+        // What went wrong is part of the digest.
+        drop(reader.read(file));
+    }
+    reader.digest()
 }
 
 /// An error of the operating system without its number.

@@ -68,6 +68,8 @@ pub enum CronError {
 pub struct Stretch {
     /// The last tick that was counted.
     pub newest: Timestamp,
+    /// The one before it, where more than one was counted.
+    pub previous: Option<Timestamp>,
     /// How many were counted, both ends included.
     pub count: u64,
     /// Whether the count stopped at its limit before the instant was reached.
@@ -186,7 +188,9 @@ impl Every {
     fn stretch(self, first: Timestamp, until: Timestamp) -> Stretch {
         let further = u64::try_from(until.millis().saturating_sub(first.millis()) / self.millis).unwrap_or(0);
         let ahead = i64::try_from(further).unwrap_or(0).saturating_mul(self.millis);
-        Stretch { newest: Timestamp::from_millis(first.millis().saturating_add(ahead)), count: further + 1, cut: false }
+        let newest = first.millis().saturating_add(ahead);
+        let previous = (further > 0).then(|| Timestamp::from_millis(newest.saturating_sub(self.millis)));
+        Stretch { newest: Timestamp::from_millis(newest), previous, count: further + 1, cut: false }
     }
 }
 
@@ -199,12 +203,12 @@ impl Cron {
     }
 
     fn stretch(&self, first: Timestamp, until: Timestamp) -> Stretch {
-        let mut stretch = Stretch { newest: first, count: 1, cut: false };
+        let mut stretch = Stretch { newest: first, previous: None, count: 1, cut: false };
         while let Some(tick) = self.next_after(stretch.newest).filter(|tick| *tick <= until) {
             if stretch.count == MAX_STRETCH {
                 return Stretch { cut: true, ..stretch };
             }
-            stretch = Stretch { newest: tick, count: stretch.count + 1, cut: false };
+            stretch = Stretch { newest: tick, previous: Some(stretch.newest), count: stretch.count + 1, cut: false };
         }
         stretch
     }
@@ -319,14 +323,16 @@ mod tests {
     fn three_days_of_seconds_are_counted_at_once() {
         let schedule = Schedule::every(Duration::from_secs(1)).unwrap();
         let stretch = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-01-04T00:00:00.5Z"));
-        assert_eq!(stretch, Stretch { newest: at("2026-01-04T00:00:00Z"), count: 259_201, cut: false });
+        let previous = Some(at("2026-01-03T23:59:59Z"));
+        assert_eq!(stretch, Stretch { newest: at("2026-01-04T00:00:00Z"), previous, count: 259_201, cut: false });
     }
 
     #[test]
     fn a_stretch_of_cron_ticks_is_counted_in_bounded_steps() {
         let schedule = Schedule::cron("* * * * *", "UTC", Timestamp::EPOCH).unwrap();
         let stretch = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:30Z"));
-        assert_eq!(stretch, Stretch { newest: at("2026-01-01T00:10:00Z"), count: 11, cut: false });
+        let previous = Some(at("2026-01-01T00:09:00Z"));
+        assert_eq!(stretch, Stretch { newest: at("2026-01-01T00:10:00Z"), previous, count: 11, cut: false });
         let long = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"));
         assert!(long.cut && long.count == 10_000);
     }

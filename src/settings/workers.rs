@@ -4,7 +4,9 @@
 use super::compile::{Compiler, Declared, Encoding, short_hash};
 use super::{
     Home,
+    policy::Policy,
     schedule::{CronError, Schedule},
+    statement::Statement,
     stores::StoreKind,
 };
 use crate::config::written;
@@ -50,6 +52,8 @@ pub struct Worker {
     pub timeout: Duration,
     /// Whether it runs; a disabled worker is shown and can be run by hand.
     pub enabled: bool,
+    /// What happens when it overlaps, was missed, fails or crashes.
+    pub policy: Policy,
     /// What it does.
     pub action: Action,
     /// SHA-256 in hex, first sixteen digits, over everything above but the values of secrets: an old replica cannot
@@ -65,7 +69,7 @@ pub enum Action {
         /// The store.
         store: StoreName,
         /// The statement, with `:worker :run_id :tick_at :attempt` not yet bound.
-        statement: String,
+        statement: Statement,
         /// Whether, on the ledger's own store, it commits with the run's finish.
         transactional: bool,
     },
@@ -153,6 +157,7 @@ impl Compiler<'_> {
                 schedule,
                 timeout,
                 enabled: written.enabled,
+                policy: Policy::default(),
                 action,
                 spec_hash: short_hash(&spec),
             };
@@ -211,7 +216,8 @@ impl Compiler<'_> {
                 if !kinds.get(&name).is_some_and(StoreKind::is_sql) {
                     self.error(&format!("{key}.store"), format!("`{name}` is not a postgres or sqlite store"));
                 }
-                let statement = statement.clone()?;
+                let statement = Statement::parse(statement.as_deref()?);
+                let statement = statement.map_err(|message| self.error(&format!("{key}.statement"), message)).ok()?;
                 Some(Action::Sql { store: name, statement, transactional: transactional.unwrap_or(true) })
             }
             written::Run::Command { argv, env, cwd } => {

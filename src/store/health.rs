@@ -41,7 +41,15 @@ impl Health {
     /// Nothing is known yet.
     #[must_use]
     pub const fn unknown(now: Timestamp) -> Self {
-        Self { state: State::Unknown, since: now, latency: None, error: None, reached: false, failures: 0, successes: 0 }
+        Self {
+            state: State::Unknown,
+            since: now,
+            latency: None,
+            error: None,
+            reached: false,
+            failures: 0,
+            successes: 0,
+        }
     }
 
     /// Takes in one probe: how long the answer took, or why there was none. Says whether the state changed.

@@ -73,31 +73,28 @@ impl Metrics {
             )?,
             http_connections: new.gauge("http_connections", "Open connections.")?,
             store_up: new.gauges("monolith_store_up", "1 up, 0 down, -1 unknown.", &["store", "kind"])?,
-            store_probe: new.histograms("monolith_store_probe_seconds", "How long a probe took.", &["store"], SECONDS)?,
+            store_probe: new.histograms(
+                "monolith_store_probe_seconds",
+                "How long a probe took.",
+                &["store"],
+                SECONDS,
+            )?,
             store_pool: new.gauges("monolith_store_pool_connections", "Connections of a pool.", &["store", "state"])?,
             config_generation: new.gauge("monolith_config_generation", "Settings committed in this process.")?,
             config_info: new.gauges("monolith_config_info", "The running settings' hash; always 1.", &["hash"])?,
-            config_disk_matches: new.gauge(
-                "monolith_config_disk_matches_running",
-                "1 where the files say what is running, else 0.",
-            )?,
+            config_disk_matches: new
+                .gauge("monolith_config_disk_matches_running", "1 where the files say what is running, else 0.")?,
             config_reloads: new.counters("monolith_config_reloads_total", "Reloads.", &["outcome"])?,
-            config_last_reload_success: new.gauge(
-                "monolith_config_last_reload_success",
-                "1 where the last reload was not rejected, else 0.",
-            )?,
-            config_last_reload_at: new.gauge_f64(
-                "monolith_config_last_reload_timestamp_seconds",
-                "When the last reload ended.",
-            )?,
+            config_last_reload_success: new
+                .gauge("monolith_config_last_reload_success", "1 where the last reload was not rejected, else 0.")?,
+            config_last_reload_at: new
+                .gauge_f64("monolith_config_last_reload_timestamp_seconds", "When the last reload ended.")?,
             config_reload: new.histogram("monolith_config_reload_seconds", "How long a reload took.", SECONDS)?,
             keys: new.gauges("monolith_keys", "Keys by state.", &["state"])?,
             key_verifications: new.counters("monolith_key_verifications_total", "Verifications.", &["code"])?,
             key_verify: new.histogram("monolith_key_verify_seconds", "How long a verification took.", MICROSECONDS)?,
-            key_index_age: new.gauge_f64(
-                "monolith_key_index_age_seconds",
-                "Since the key index was last proved fresh.",
-            )?,
+            key_index_age: new
+                .gauge_f64("monolith_key_index_age_seconds", "Since the key index was last proved fresh.")?,
             revocation_lag: new.histogram(
                 "monolith_revocation_lag_seconds",
                 "From a revocation's commit to this replica's index.",

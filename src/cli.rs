@@ -1,0 +1,113 @@
+//! The command line: where everything meets. Data goes to standard output, words to standard error.
+//! A command does its work through the library or, for a running server, through the typed client.
+
+mod check; // compiles the configuration and prints every mistake
+mod healthcheck; // asks /health/live, for containers without curl
+mod migrate; // brings the schema of keys and ledger up to date
+mod report; // how mistakes and refusals are printed, and which exit code they have
+mod serve; // the server
+mod server; // which running server a command means
+mod smoke; // health, metrics, and a key's whole life on a running server
+mod token; // makes and inspects admin tokens
+
+use crate::config::Sources;
+use crate::config::environment::Environment;
+use clap::{Args, Parser, Subcommand};
+use report::Failure;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// One binary and one TOML file that give a team the operated half of a service.
+#[derive(Debug, Parser)]
+#[command(name = "monolith", version, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done or healthy, 1 refused or failed, 2 usage, 3 configuration, \
+                        4 unreachable, 5 unauthorized, 6 unreadable.")]
+struct Cli {
+    #[command(flatten)]
+    from: From,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+struct From {
+    /// The base file [default: monolith.toml in the working folder, if it is there].
+    #[arg(long, global = true, value_name = "FILE", env = "MONOLITH_CONFIG")]
+    config: Option<PathBuf>,
+    /// The profile: profiles/<NAME>.toml beside the base file is laid over it [default: dev].
+    #[arg(long, global = true, value_name = "NAME", env = "MONOLITH_PROFILE")]
+    profile: Option<String>,
+    /// Sets one key over everything else, such as --set server.docs=off; can be given again.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: the default.
+    Serve(serve::Serve),
+    /// Check the configuration and print every mistake; opens no connection.
+    Check(check::Check),
+    /// Bring the schema of keys and ledger up to date.
+    Migrate(migrate::Migrate),
+    /// Make and inspect admin tokens.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Try a running server: health, metrics, and a key's life from creation to refusal.
+    Smoke(smoke::Smoke),
+    /// Ask a running server whether it lives; for containers without curl.
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// Runs the program with the arguments and the environment of this process, and says how it ended.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    match execute(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.print(),
+    }
+}
+
+fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+    let sources = sources(&cli.from)?;
+    match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
+        Command::Serve(serve) => serve.run(sources),
+        Command::Check(check) => check.run(&sources),
+        Command::Migrate(migrate) => migrate.run(&sources),
+        Command::Token(token) => token.run(&sources),
+        Command::Smoke(smoke) => smoke.run(&sources),
+        Command::Healthcheck(healthcheck) => healthcheck.run(&sources),
+    }
+}
+
+fn sources(from: &From) -> Result<Sources, Failure> {
+    let working_dir =
+        std::env::current_dir().map_err(|error| Failure::failed(format!("there is no working folder: {error}")))?;
+    Ok(Sources {
+        // Empty means unset, as for every variable that is not a secret.
+        config: from.config.clone().filter(|path| !path.as_os_str().is_empty()),
+        profile: from.profile.clone().filter(|name| !name.is_empty()),
+        working_dir,
+        environment: Environment::of_this_process(),
+        flags: from.set.iter().map(|set| ("--set".to_owned(), set.clone())).collect(),
+    })
+}
+
+/// A runtime for commands that ask a server or a store.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the async runtime does not start: {error}")))
+}
+
+/// Makes one cryptography provider the default of every driver that speaks TLS.
+fn install_cryptography() {
+    // A second call finds the first one's choice, which is the same.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}

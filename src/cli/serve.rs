@@ -1,0 +1,76 @@
+//! `monolith serve`: starts the server, says where it is, and waits for the end.
+//! Only on a laptop a token is printed; nowhere else does one leave this process.
+
+use super::report::{self, Failure};
+use crate::auth::dev;
+use crate::config::Sources;
+use crate::http::Http;
+use crate::runtime::{self, App, Part, Shutdown, StartError};
+use clap::Args;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Examples:\n  monolith serve\n  monolith serve --profile prod --bind 0.0.0.0:8000")]
+pub(super) struct Serve {
+    /// The address to listen on, over what the files say.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+    /// Do not run scheduled work here; another process does.
+    #[arg(long)]
+    no_workers: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self, mut sources: Sources) -> Result<ExitCode, Failure> {
+        super::install_cryptography();
+        if let Some(bind) = &self.bind {
+            sources.flags.push(("--bind".to_owned(), format!("server.bind={bind}")));
+        }
+        let runtime = super::runtime()?;
+        let finished = runtime.block_on(serve(sources, !self.no_workers))?;
+        // Whatever still blocks (a name being looked up, a file system that hangs) must not hold the process.
+        runtime.shutdown_background();
+        Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(report::FAILED) })
+    }
+}
+
+async fn serve(sources: Sources, runs_workers: bool) -> Result<bool, Failure> {
+    let signals = Shutdown::listen().map_err(|error| Failure::failed(format!("signals are not to be had: {error}")))?;
+    let app =
+        runtime::start(sources, Part::Serve, Arc::new(Http::default()), runs_workers).await.map_err(
+            |error| match error {
+                StartError::Configuration(problems) => Failure::configuration(&problems),
+                StartError::Refused(problems) => Failure::refused(&problems),
+                StartError::Internal(message) => Failure::failed(message),
+            },
+        )?;
+    announce(&app);
+    Ok(signals.run(&app).await)
+}
+
+/// Says where everything is. Meant for a person at a terminal, so it goes to standard error like the log.
+fn announce(app: &App) {
+    let snapshot = app.snapshot();
+    let address = snapshot.settings.server.bind;
+    let url = format!("http://{address}");
+    tracing::info!(%address, profile = %snapshot.settings.profile, "listening on {url}");
+    if !snapshot.settings.profile.is_dev() {
+        return;
+    }
+    report::words(format_args!(
+        "\n  health    {url}/health\n  metrics   {url}/metrics\n  openapi   {url}/openapi.json\n"
+    ));
+    if runtime::wants_dev_token(&snapshot.settings) {
+        let file = dev::token_file(&snapshot.settings.server.data_dir);
+        match std::fs::read_to_string(&file) {
+            Ok(token) => report::words(format_args!(
+                "  token     {token}\n            (admin, 12 h, dev only; kept in {})\n\n",
+                file.display()
+            )),
+            Err(error) => tracing::warn!(%error, "the dev token cannot be read back"),
+        }
+    } else {
+        report::words("  token     monolith token create me --role admin\n\n");
+    }
+}

@@ -1,0 +1,82 @@
+//! Which running server a command means, and with which token it asks.
+//! A server that is named needs no configuration: the command works with a broken file.
+
+use super::report::Failure;
+use crate::auth::dev;
+use crate::clock::Timestamp;
+use crate::config::{self, Sources};
+use crate::settings::{self, Settings};
+use clap::Args;
+use monolith_client::{Client, Token};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// Which server, and with which token.
+#[derive(Debug, Default, Args)]
+pub(super) struct Server {
+    /// The server's address [default: server.bind of the configuration].
+    #[arg(value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// A file with the token [default: MONOLITH_TOKEN, else data/dev.token].
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// A client without a token.
+    pub(super) fn anonymous(&self, sources: &Sources) -> Result<Client, Failure> {
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => address(&settings_of(sources)?),
+        };
+        Ok(Client::new(&url, None)?)
+    }
+
+    /// A client with the token of this command.
+    pub(super) fn with_token(&self, sources: &Sources) -> Result<Client, Failure> {
+        let text = self.token(sources)?;
+        let token = Token::parse(&text).map_err(Failure::failed)?;
+        Ok(self.anonymous(sources)?.with_token(token))
+    }
+
+    fn token(&self, sources: &Sources) -> Result<String, Failure> {
+        if let Some(file) = &self.token_file {
+            return fs::read_to_string(file).map_err(|error| {
+                Failure::failed(format!("the token file {} cannot be read: {error}", file.display()))
+            });
+        }
+        if let Some(token) = sources.environment.text("MONOLITH_TOKEN").filter(|token| !token.is_empty()) {
+            return Ok(token.to_owned());
+        }
+        let loaded = config::load(sources);
+        let data_dir = loaded.written.as_ref().map_or("data", |written| written.server.data_dir.as_str());
+        let file = dev::token_file(&loaded.base_dir.join(data_dir));
+        fs::read_to_string(&file).map_err(|error| {
+            let why =
+                if error.kind() == io::ErrorKind::NotFound { "is not there".to_owned() } else { error.to_string() };
+            Failure::failed(format!("there is no token: MONOLITH_TOKEN is not set, and {} {why}", file.display()))
+                .hint("export MONOLITH_TOKEN=$(monolith token create me --role operator)")
+        })
+    }
+}
+
+fn settings_of(sources: &Sources) -> Result<Settings, Failure> {
+    let loaded = config::load(sources);
+    settings::compile(&loaded, Timestamp::now()).map(|(settings, _)| settings).map_err(|problems| {
+        Failure::configuration(&problems).hint("or name the server: its URL needs no configuration")
+    })
+}
+
+/// Where a server with these settings is asked from the same machine.
+fn address(settings: &Settings) -> String {
+    let mut bind = settings.server.bind;
+    if bind.ip().is_unspecified() {
+        bind.set_ip(if bind.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("http://{bind}")
+}

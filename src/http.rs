@@ -1,0 +1,53 @@
+//! The API over HTTP: the only place that knows axum, status codes and the wire types.
+//! A handler extracts, makes one call, answers; nothing is decided here that is not about HTTP.
+
+mod answer; // ApiError, and how it becomes problem+json
+mod body; // JSON bodies within their limit, queries and paths
+mod caller; // who asks, and what the role allows: the permission is an argument of the handler
+mod config; // /api/admin/config
+mod headers; // what every answer carries
+mod health; // /health, /health/live, /health/ready
+mod keys; // /api/admin/api-keys
+mod listen; // the accept loop and its limits
+mod manners; // request ids, time-outs, panics: around every request
+mod meter; // requests counted by route
+mod metrics; // /metrics
+mod openapi; // the routes and their description
+mod show; // from the program's own types to the wire types
+mod stores; // /api/admin/stores
+mod verify; // /api/keys/verify
+mod whoami; // /api/admin/whoami
+mod workers; // /api/admin/workers, /api/admin/runs
+
+pub use openapi::document;
+
+use crate::runtime::{App, Front};
+use axum::Router;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How many items of a list are answered where nobody says.
+const DEFAULT_PAGE: u32 = 50;
+/// The most items of a list in one answer.
+const MAX_PAGE: u32 = 500;
+
+/// The HTTP side, as `runtime` knows it.
+#[derive(Debug, Default)]
+pub struct Http {
+    router: OnceLock<Router>,
+}
+
+impl Front for Http {
+    fn serve(
+        self: Arc<Self>,
+        app: Arc<App>,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let router = self.router.get_or_init(|| openapi::router(&app)).clone();
+        Box::pin(listen::serve(app, router, listener, stop))
+    }
+}

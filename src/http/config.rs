@@ -1,0 +1,52 @@
+//! `/api/admin/config`: what is running, whether the files say the same, and the wish for a reload.
+//! Values are masked by `config`; nothing here reads a file.
+
+use super::answer::ApiError;
+use super::caller::{Operator, Viewer};
+use super::show;
+use crate::runtime::App;
+use crate::runtime::report::{Ending, Trigger};
+use axum::Json;
+use axum::extract::State;
+use monolith_client::wire;
+use std::sync::Arc;
+
+/// What is running, and what is wrong with the files.
+#[utoipa::path(get, path = "/api/admin/config", tag = "config", security(("token" = [])),
+    responses((status = 200, body = wire::Config), (status = 401, body = wire::ProblemBody)))]
+pub(super) async fn running(State(app): State<Arc<App>>, Viewer(_): Viewer) -> Json<wire::Config> {
+    let (snapshot, disk) = (app.snapshot(), app.disk());
+    let layers = snapshot.layers.iter().map(|layer| wire::Layer {
+        name: layer.name.clone(),
+        source: Some(layer.source.clone()),
+        hash: Some(layer.hash.clone()),
+    });
+    Json(wire::Config {
+        generation: snapshot.generation,
+        hash: snapshot.settings.hash.to_string(),
+        profile: snapshot.settings.profile.to_string(),
+        layers: layers.collect(),
+        disk: wire::Disk {
+            hash: disk.matches.then(|| snapshot.settings.hash.to_string()),
+            matches: disk.matches,
+            problems: disk.problems.iter().map(show::problem).collect(),
+        },
+        values: snapshot.values.clone(),
+    })
+}
+
+/// Reads the files again and applies them as a whole, or changes nothing.
+#[utoipa::path(post, path = "/api/admin/config/reload", tag = "config", security(("token" = [])),
+    responses((status = 200, body = wire::Outcome), (status = 401, body = wire::ProblemBody),
+              (status = 403, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody)))]
+pub(super) async fn reload(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+) -> Result<Json<wire::Outcome>, ApiError> {
+    let report = app.reload(Trigger::Api, Some(caller.claims.sub)).await;
+    let report = report.ok_or_else(|| ApiError::unavailable("busy", "too many reloads are waiting; try again"))?;
+    match report.ending {
+        Ending::Rejected => Err(ApiError::rejected(&report)),
+        Ending::Applied | Ending::Unchanged => Ok(Json(show::outcome(&report))),
+    }
+}

@@ -1,0 +1,28 @@
+//! What every answer carries: the manners of a browser-safe API, written once.
+//! Nothing is allowed to frame, sniff, cache or script it; the web UI will relax just what it needs.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Header and value pairs that do not depend on the request.
+const EVERYWHERE: [(HeaderName, HeaderValue); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// The id of the request, as the client gave it or as we made it.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The name of the replica that answered.
+pub(super) const REPLICA: HeaderName = HeaderName::from_static("x-monolith-replica");
+
+/// Adds what is not there yet.
+pub(super) fn add(headers: &mut HeaderMap) {
+    for (name, value) in EVERYWHERE {
+        headers.entry(name).or_insert(value);
+    }
+}

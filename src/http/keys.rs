@@ -1,0 +1,195 @@
+//! `/api/admin/api-keys`: create, list, show, revoke.
+//! The whole key is answered once, at its creation, and never again.
+
+use super::answer::{ApiError, field};
+use super::body::{Json as Body, Params, Segment};
+use super::caller::{Operator, Viewer};
+use super::show;
+use crate::clock::{self, Timestamp};
+use crate::keys::{self, Filter, KeyState, KeysError, NewKey, Record};
+use crate::name::Kid;
+use crate::runtime::App;
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use monolith_client::wire;
+use std::sync::Arc;
+
+/// The header that makes a creation repeatable.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Creates a key; the answer is the only time the whole key is told.
+#[utoipa::path(post, path = "/api/admin/api-keys", tag = "keys", security(("token" = [])), request_body = wire::CreateKey,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same again: 200, and no second key")),
+    responses((status = 201, body = wire::IssuedKey), (status = 200, body = wire::IssuedKey),
+              (status = 400, body = wire::ProblemBody), (status = 401, body = wire::ProblemBody),
+              (status = 403, body = wire::ProblemBody), (status = 409, body = wire::ProblemBody),
+              (status = 413, body = wire::ProblemBody), (status = 415, body = wire::ProblemBody),
+              (status = 422, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    headers: HeaderMap,
+    Body(wanted): Body<wire::CreateKey>,
+) -> Result<(StatusCode, Json<wire::IssuedKey>), ApiError> {
+    let now = Timestamp::now();
+    let repeat = headers.get(IDEMPOTENCY_KEY).map(|id| id.to_str().unwrap_or_default());
+    let created = app.keys.create(new_key(wanted)?, &caller.actor(), repeat, now).await?;
+    let status = if created.key.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let key = created.key.map(|key| wire::KeyText::new(key.expose()));
+    Ok((status, Json(wire::IssuedKey { record: shown(&created.record, now), key })))
+}
+
+/// The keys, newest first; never a secret or a hash.
+#[utoipa::path(get, path = "/api/admin/api-keys", tag = "keys", security(("token" = [])), params(wire::KeysQuery),
+    responses((status = 200, body = wire::List<wire::Key>), (status = 401, body = wire::ProblemBody),
+              (status = 422, body = wire::ProblemBody)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Viewer(_): Viewer,
+    Params(query): Params<wire::KeysQuery>,
+) -> Result<Json<wire::List<wire::Key>>, ApiError> {
+    let now = Timestamp::now();
+    let limit = query.limit.unwrap_or(super::DEFAULT_PAGE).clamp(1, super::MAX_PAGE) as usize;
+    let filter = Filter {
+        state: query.state.map(state_of),
+        owner: query.owner,
+        scope: query.scope,
+        text: query.q,
+        sort: query.sort,
+    };
+    let page = app.keys.list(&filter, limit, query.after.as_deref(), now)?;
+    let items = page.items.iter().map(|record| shown(record, now)).collect();
+    Ok(Json(wire::List { items, next: page.next }))
+}
+
+/// One key.
+#[utoipa::path(get, path = "/api/admin/api-keys/{kid}", tag = "keys", security(("token" = [])),
+    params(("kid" = String, Path, description = "The public id of the key")),
+    responses((status = 200, body = wire::Key), (status = 401, body = wire::ProblemBody), (status = 404, body = wire::ProblemBody)))]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Viewer(_): Viewer,
+    Segment(kid): Segment,
+) -> Result<Json<wire::Key>, ApiError> {
+    let record = app.keys.get(&kid_of(&kid)?).ok_or_else(|| ApiError::not_found("key"))?;
+    Ok(Json(shown(&record, Timestamp::now())))
+}
+
+/// Revokes a key and answers a receipt; again: the same instant.
+#[utoipa::path(delete, path = "/api/admin/api-keys/{kid}", tag = "keys", security(("token" = [])),
+    params(("kid" = String, Path, description = "The public id of the key"), wire::RevokeQuery),
+    responses((status = 200, body = wire::Receipt), (status = 401, body = wire::ProblemBody),
+              (status = 403, body = wire::ProblemBody), (status = 404, body = wire::ProblemBody),
+              (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    Segment(kid): Segment,
+    Params(query): Params<wire::RevokeQuery>,
+) -> Result<Json<wire::Receipt>, ApiError> {
+    let began = std::time::Instant::now();
+    let kid = kid_of(&kid)?;
+    let record = app.keys.revoke(&kid, query.reason.as_deref(), &caller.actor(), Timestamp::now()).await?;
+    Ok(Json(wire::Receipt {
+        kid: kid.to_string(),
+        revoked_at: record.revoked_at.map(show::time).unwrap_or_default(),
+        reason: record.revoke_reason.as_deref().map(str::to_owned),
+        // Replicas register with the issue that makes them acknowledge; this one is known, and it knows.
+        replicas_known: 1,
+        replicas_acked: 1,
+        lag_ms: Some(show::millis(began.elapsed())),
+        complete: true,
+        bound_ms: Some(keys::BOUND_WITHOUT_ACCELERATOR_MS),
+    }))
+}
+
+fn kid_of(text: &str) -> Result<Kid, ApiError> {
+    Kid::parse(text).map_err(|_| ApiError::not_found("key"))
+}
+
+fn new_key(wanted: wire::CreateKey) -> Result<NewKey, ApiError> {
+    let mut errors = Vec::new();
+    let ttl = wanted.ttl.as_deref().map(clock::parse_duration);
+    if ttl == Some(None) {
+        errors.push(field("ttl", "must be a length of time such as 12h or 90d"));
+    }
+    let expires_at = wanted.expires_at.as_deref().map(Timestamp::parse);
+    if expires_at == Some(None) {
+        errors.push(field("expires_at", "must be an instant such as 2026-12-31T00:00:00Z"));
+    }
+    let mut ip_allow = Vec::new();
+    for (n, text) in wanted.ip_allow.iter().enumerate() {
+        match text.parse::<ipnet::IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into)) {
+            Ok(network) => ip_allow.push(network),
+            Err(_) => errors.push(field(&format!("ip_allow[{n}]"), "must be an address or a CIDR such as 10.0.0.0/8")),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(errors));
+    }
+    Ok(NewKey {
+        name: wanted.name,
+        owner: wanted.owner,
+        scopes: wanted.scopes,
+        ttl: ttl.flatten(),
+        expires_at: expires_at.flatten(),
+        ip_allow,
+        rate_limit: wanted.rate_limit,
+        metadata: wanted.metadata,
+    })
+}
+
+pub(super) fn shown(record: &Record, now: Timestamp) -> wire::Key {
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    wire::Key {
+        kid: record.kid.to_string(),
+        name: text(&record.name),
+        owner: text(&record.owner),
+        environment: record.environment.map(show::environment),
+        scopes: record.scopes.iter().map(ToString::to_string).collect(),
+        state: match record.state(now) {
+            KeyState::Active => wire::KeyState::Active,
+            KeyState::Disabled => wire::KeyState::Disabled,
+            KeyState::Expired => wire::KeyState::Expired,
+            KeyState::Revoked => wire::KeyState::Revoked,
+            KeyState::Retiring => wire::KeyState::Retiring,
+        },
+        created_at: show::time(record.created_at),
+        created_by: text(&record.created_by),
+        expires_at: record.expires_at.map(show::time),
+        last_used_at: record.last_used_at.map(show::time),
+        disabled_at: record.disabled_at.map(show::time),
+        revoked_at: record.revoked_at.map(show::time),
+        revoke_reason: text(&record.revoke_reason),
+        rotated_to: record.rotated_to.as_ref().map(ToString::to_string),
+        grace_until: record.grace_until.map(show::time),
+        ip_allow: record.ip_allow.iter().map(ToString::to_string).collect(),
+        rate_limit: text(&record.rate_limit),
+        metadata: record.metadata.as_deref().cloned().unwrap_or_default(),
+        version: u64::try_from(record.version).unwrap_or_default(),
+    }
+}
+
+const fn state_of(state: wire::KeyState) -> KeyState {
+    match state {
+        wire::KeyState::Active => KeyState::Active,
+        wire::KeyState::Disabled => KeyState::Disabled,
+        wire::KeyState::Expired => KeyState::Expired,
+        wire::KeyState::Revoked => KeyState::Revoked,
+        wire::KeyState::Retiring => KeyState::Retiring,
+    }
+}
+
+impl From<KeysError> for ApiError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::NotFound => Self::not_found("key"),
+            KeysError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            KeysError::Invalid(errors) => {
+                Self::invalid(errors.into_iter().map(|error| field(&error.key, error.message)).collect())
+            }
+            KeysError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Requests counted by method, route and status, with handles that are looked up once per route and not per request.
+//! Labels hold route patterns, never what a caller sent.
+
+use crate::telemetry::metrics::{Counter, Metrics};
+use axum::extract::Request;
+use axum::response::Response;
+use http::{Method, StatusCode};
+use prometheus::Histogram;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tower::{Layer, Service};
+
+/// The methods that have a label of their own.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS];
+
+/// The counters of one route.
+#[derive(Clone)]
+pub(super) struct Meter(Arc<Route>);
+
+struct Route {
+    name: String,
+    metrics: Arc<Metrics>,
+    methods: [OnceLock<Handles>; METHODS.len() + 1],
+}
+
+/// The counters of one method of one route; the status that matters most has a handle of its own.
+struct Handles {
+    duration: Histogram,
+    ok: Counter,
+}
+
+impl Meter {
+    /// Counts under a route's pattern, written with `:name`: label values must not hold braces.
+    pub(super) fn new(metrics: &Arc<Metrics>, pattern: &str) -> Self {
+        let name = pattern.replace("{*", ":").replace('{', ":").replace('}', "");
+        Self(Arc::new(Route { name, metrics: Arc::clone(metrics), methods: Default::default() }))
+    }
+}
+
+impl Route {
+    fn record(&self, method: usize, status: StatusCode, began: Instant) {
+        let word = METHODS.get(method).map_or("OTHER", Method::as_str);
+        let Some(cell) = self.methods.get(method) else { return };
+        let handles = cell.get_or_init(|| Handles {
+            duration: self.metrics.http_duration.with_label_values(&[word, &self.name]),
+            ok: self.metrics.http_requests.with_label_values(&[word, &self.name, "200"]),
+        });
+        handles.duration.observe(began.elapsed().as_secs_f64());
+        if status == StatusCode::OK {
+            handles.ok.inc();
+        } else {
+            self.metrics.http_requests.with_label_values(&[word, &self.name, status.as_str()]).inc();
+        }
+    }
+}
+
+impl<S> Layer<S> for Meter {
+    type Service = Metered<S>;
+
+    fn layer(&self, inner: S) -> Metered<S> {
+        Metered { inner, meter: self.clone() }
+    }
+}
+
+/// A route that is counted.
+#[derive(Clone)]
+pub(super) struct Metered<S> {
+    inner: S,
+    meter: Meter,
+}
+
+impl<S> Service<Request> for Metered<S>
+where
+    S: Service<Request, Response = Response> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let began = Instant::now();
+        let method = METHODS.iter().position(|method| method == request.method()).unwrap_or(METHODS.len());
+        let answering = self.inner.call(request);
+        let meter = self.meter.clone();
+        Box::pin(async move {
+            let response = answering.await?;
+            meter.0.record(method, response.status(), began);
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! The routes, each with its description in one line, and the document made of them.
+//! The document is a snapshot in the tests: no change of the API is accidental.
+
+use super::answer::ApiError;
+use super::caller::Viewer;
+use super::meter::Meter;
+use super::{config, health, keys, metrics, stores, verify, whoami, workers};
+use crate::runtime::App;
+use crate::settings::server::Docs;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http::{Method, StatusCode};
+use monolith_client::wire;
+use std::sync::Arc;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+
+/// What every route may answer, whoever asks.
+const DESCRIPTION: &str = "Refusals are RFC 9457 problems with a stable `code`. Every answer carries `X-Request-Id` and \
+                           `X-Monolith-Replica`. Admin routes take `Authorization: Bearer <token>`.";
+
+/// The router, every route counted, with everything that is not a route refused in the same manner.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let (router, _) = described(Some(app)).split_for_parts();
+    let unmatched = Meter::new(&app.metrics, "unmatched");
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback_service(tower::Layer::layer(&unmatched, axum::routing::any(not_found).with_state(())))
+        .with_state(Arc::clone(app))
+}
+
+/// The description of the API.
+#[must_use]
+pub fn document() -> OpenApi {
+    described(None).split_for_parts().1
+}
+
+fn described(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
+    let routes: Vec<UtoipaMethodRouter<Arc<App>>> = vec![
+        routes!(health::health),
+        routes!(health::live),
+        routes!(health::ready),
+        routes!(metrics::metrics),
+        routes!(verify::verify),
+        routes!(keys::list, keys::create),
+        routes!(keys::show, keys::revoke),
+        routes!(workers::list),
+        routes!(workers::show),
+        routes!(workers::run_now),
+        routes!(workers::runs),
+        routes!(workers::run),
+        routes!(workers::output),
+        routes!(config::running),
+        routes!(config::reload),
+        routes!(stores::list),
+        routes!(whoami::whoami),
+        routes!(description),
+    ];
+    let base = OpenApiBuilder::new()
+        .info(InfoBuilder::new().title("Monolith").version(crate::VERSION).description(Some(DESCRIPTION)).build())
+        .build();
+    let mut router = OpenApiRouter::with_openapi(base);
+    for (schemas, paths, methods) in routes {
+        let pattern = paths.paths.keys().next().cloned().unwrap_or_default();
+        let methods = match app {
+            Some(app) => methods.layer(Meter::new(&app.metrics, &pattern)),
+            None => methods,
+        };
+        router = router.routes((schemas, paths, methods));
+    }
+    let openapi = router.get_openapi_mut();
+    let scheme = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("An admin token: `monolith token create`."))
+            .build(),
+    );
+    openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    router
+}
+
+/// The description of the API.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security((), ("token" = [])),
+    responses((status = 200, body = serde_json::Value), (status = 401, body = wire::ProblemBody),
+              (status = 404, body = wire::ProblemBody)))]
+pub(super) async fn description(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let docs = app.snapshot().settings.server.docs;
+    match docs {
+        Docs::Off => return Err(ApiError::not_found("path")),
+        Docs::Admin => {
+            let (mut parts, _) = request.into_parts();
+            Viewer::from_request_parts(&mut parts, &app).await?;
+        }
+        Docs::Public => {}
+    }
+    Ok(Json(document()).into_response())
+}
+
+async fn not_found() -> ApiError {
+    ApiError::not_found("path")
+}
+
+async fn method_not_allowed(method: Method) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("{method} is not served on this path"))
+}

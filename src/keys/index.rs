@@ -1,0 +1,115 @@
+//! Every key in memory: records by id, and how fresh they are. Verifying reads here and nowhere else.
+//! It holds records, never verdicts: a verdict that outlives its question is how revoked keys get in.
+
+use super::record::{KeyState, Record};
+use crate::clock::Timestamp;
+use crate::name::Kid;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// Readers of different keys rarely meet.
+const SHARDS: usize = 64;
+
+type Shard = RwLock<HashMap<Kid, Arc<Record>>>;
+
+/// The keys of this process.
+#[derive(Debug)]
+pub(super) struct Index {
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    /// The number of the last event that was taken in.
+    seq: AtomicI64,
+    /// When it was last proved complete, in microseconds since `began`; zero: never.
+    fresh: AtomicU64,
+    began: Instant,
+}
+
+/// How many keys there are in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts([u64; KeyState::ALL.len()]);
+
+impl Counts {
+    /// The count of each state, by its name.
+    pub fn by_state(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        KeyState::ALL.iter().zip(self.0).map(|(state, count)| (state.as_str(), count))
+    }
+
+    /// All keys, whatever their state.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        let began = Instant::now();
+        Self { shards, hasher: RandomState::new(), seq: AtomicI64::new(0), fresh: AtomicU64::new(0), began }
+    }
+
+    pub(super) fn get(&self, kid: &str) -> Option<Arc<Record>> {
+        self.shard(kid)?.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+    }
+
+    /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back.
+    pub(super) fn put(&self, record: Record) {
+        let Some(shard) = self.shard(record.kid.as_str()) else { return };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if shard.get(&record.kid).is_none_or(|known| known.version <= record.version) {
+            shard.insert(record.kid.clone(), Arc::new(record));
+        }
+    }
+
+    pub(super) fn seq(&self) -> i64 {
+        self.seq.load(Ordering::Acquire)
+    }
+
+    /// Says that everything up to an event was taken in, as of the instant at which the question was asked.
+    pub(super) fn proved(&self, seq: i64, asked: Instant) {
+        self.seq.fetch_max(seq, Ordering::AcqRel);
+        let micros = u64::try_from(asked.saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX);
+        self.fresh.fetch_max(micros.max(1), Ordering::AcqRel);
+    }
+
+    /// Since when nothing was proved; `None` where nothing ever was.
+    pub(super) fn age(&self) -> Option<Duration> {
+        match self.fresh.load(Ordering::Acquire) {
+            0 => None,
+            micros => Some(self.began.elapsed().saturating_sub(Duration::from_micros(micros))),
+        }
+    }
+
+    pub(super) fn counts(&self, now: Timestamp) -> Counts {
+        let mut counts = Counts::default();
+        for shard in &self.shards {
+            for record in shard.read().unwrap_or_else(PoisonError::into_inner).values() {
+                let state = record.state(now);
+                if let Some(position) = KeyState::ALL.iter().position(|known| *known == state)
+                    && let Some(count) = counts.0.get_mut(position)
+                {
+                    *count += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// The records that a test lets through.
+    pub(super) fn matching(&self, test: impl Fn(&Record) -> bool) -> Vec<Arc<Record>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.values().filter(|record| test(record)).cloned());
+        }
+        found
+    }
+
+    fn shard(&self, kid: &str) -> Option<&Shard> {
+        let position = usize::try_from(self.hasher.hash_one(kid) % SHARDS as u64).unwrap_or(0);
+        self.shards.get(position)
+    }
+}

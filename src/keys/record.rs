@@ -1,0 +1,109 @@
+//! What a key is, as the database holds it and the index keeps it. A record is judged by the clock, never stored as judged.
+//! Rows of an adopted database may lack nearly everything.
+
+use super::hash::KeyHash;
+use crate::clock::Timestamp;
+use crate::name::Kid;
+use crate::settings::keys::Environment;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+
+/// A key without its secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The public id.
+    pub kid: Kid,
+    /// What it is called.
+    pub name: Option<Box<str>>,
+    /// Whose it is.
+    pub owner: Option<Box<str>>,
+    /// Whose environment it is.
+    pub environment: Option<Environment>,
+    /// What it may be used for.
+    pub scopes: Box<[Box<str>]>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Option<Box<str>>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was seen last.
+    pub last_used_at: Option<Timestamp>,
+    /// Since when it is switched off.
+    pub disabled_at: Option<Timestamp>,
+    /// Since when it is revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Why.
+    pub revoke_reason: Option<Box<str>>,
+    /// The key that took its place.
+    pub rotated_to: Option<Kid>,
+    /// Until when it may still be used after that.
+    pub grace_until: Option<Timestamp>,
+    /// From where it may be used; empty: from anywhere.
+    pub ip_allow: Box<[IpNet]>,
+    /// How often, such as `100/s`.
+    pub rate_limit: Option<Box<str>>,
+    /// What its owner wrote down about it.
+    pub metadata: Option<Box<BTreeMap<String, String>>>,
+    /// Counts its changes, from one.
+    pub version: i64,
+    /// The hash of its secret; a key of the original service has none of ours and never verifies.
+    pub hash: Option<KeyHash>,
+}
+
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyState {
+    /// It can be used.
+    Active,
+    /// Somebody switched it off.
+    Disabled,
+    /// Its time is over.
+    Expired,
+    /// Somebody ended it, for good.
+    Revoked,
+    /// Another key took its place, and it can be used for a little longer.
+    Retiring,
+}
+
+impl KeyState {
+    /// All of them, in the order of the API.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Revoked, Self::Retiring];
+
+    /// As it stands in the API and the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Retiring => "retiring",
+        }
+    }
+}
+
+impl Record {
+    /// Where it stands at an instant.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
+        if self.revoked_at.is_some() {
+            KeyState::Revoked
+        } else if self.disabled_at.is_some() {
+            KeyState::Disabled
+        } else if is_over(self.expires_at) || is_over(self.grace_until) {
+            KeyState::Expired
+        } else if self.rotated_to.is_some() {
+            KeyState::Retiring
+        } else {
+            KeyState::Active
+        }
+    }
+
+    /// Whether it has all of these scopes.
+    #[must_use]
+    pub fn has_scopes<S: AsRef<str>>(&self, wanted: &[S]) -> bool {
+        wanted.iter().all(|scope| self.scopes.iter().any(|own| **own == *scope.as_ref()))
+    }
+}

@@ -1,0 +1,225 @@
+//! The keys at rest: what is asked of a database, whichever it is. Every change and its event are one transaction that
+//! locks the end of the chain first, so that the order of events is the order of commits.
+
+mod postgres; // the statements for Postgres
+mod sqlite; // the statements for SQLite
+
+use super::record::Record;
+use crate::audit::{Actor, Entry};
+use crate::clock::Timestamp;
+use crate::name::Kid;
+use crate::store::{Database, StoreError, database::Kind};
+
+/// What stands in `key_events`, apart from its hashes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change<'a> {
+    /// Such as `key.created`.
+    pub(super) kind: &'a str,
+    pub(super) actor: &'a Actor,
+    pub(super) at: Timestamp,
+}
+
+/// What makes a creation repeatable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repeat {
+    /// SHA-256 of the client's idempotency key.
+    pub(super) id_hash: [u8; 32],
+    /// SHA-256 of what was asked for.
+    pub(super) body_hash: [u8; 32],
+    pub(super) expires_at: Timestamp,
+}
+
+/// What came of a creation.
+#[derive(Debug)]
+pub(super) enum Inserted {
+    /// The key is new.
+    New,
+    /// The same was asked before, and made this key.
+    Again(Kid),
+    /// The idempotency key was used for something else.
+    Conflict,
+}
+
+/// What came of a revocation.
+#[derive(Debug)]
+pub(super) enum Revoked {
+    /// It is revoked, or was before.
+    Done(Box<Record>),
+    /// There is no such key.
+    Unknown,
+}
+
+/// Every record, and the number of the last event that they reflect.
+pub(super) async fn load(database: &Database) -> Result<(Vec<Record>, i64), StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::load(postgres).await,
+        Kind::Sqlite(sqlite) => sqlite::load(sqlite).await,
+    }
+}
+
+/// The records that events after a number touched, and the number of the last one; at most `MAX_EVENTS` of them.
+pub(super) async fn changed_since(database: &Database, seq: i64) -> Result<(Vec<Record>, i64), StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::changed_since(postgres, seq).await,
+        Kind::Sqlite(sqlite) => sqlite::changed_since(sqlite, seq).await,
+    }
+}
+
+/// Makes a key.
+pub(super) async fn insert(
+    database: &Database,
+    record: &Record,
+    change: Change<'_>,
+    repeat: Option<&Repeat>,
+) -> Result<Inserted, StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::insert(postgres, record, change, repeat).await,
+        Kind::Sqlite(sqlite) => sqlite::insert(sqlite, record, change, repeat).await,
+    }
+}
+
+/// Ends a key; a second time changes nothing.
+pub(super) async fn revoke(
+    database: &Database,
+    kid: &Kid,
+    reason: Option<&str>,
+    change: Change<'_>,
+) -> Result<Revoked, StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::revoke(postgres, kid, reason, change).await,
+        Kind::Sqlite(sqlite) => sqlite::revoke(sqlite, kid, reason, change).await,
+    }
+}
+
+/// Every event, oldest first.
+///
+/// # Errors
+/// Any [`StoreError`].
+pub(super) async fn events(database: &Database) -> Result<Vec<Entry>, StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::events(postgres).await,
+        Kind::Sqlite(sqlite) => sqlite::events(sqlite).await,
+    }
+}
+
+/// The most events that one look takes in; the next look follows at once.
+const MAX_EVENTS: i64 = 1000;
+
+/// What an event says about a creation: what was decided, never the secret or its hash.
+fn created_body(record: &Record) -> String {
+    serde_json::json!({
+        "name": record.name.as_deref(),
+        "owner": record.owner.as_deref(),
+        "scopes": record.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(),
+        "expires_at": record.expires_at.map(|at| at.to_string()),
+    })
+    .to_string()
+}
+
+fn revoked_body(reason: Option<&str>) -> String {
+    serde_json::json!({ "reason": reason }).to_string()
+}
+
+/// Reads a record from a row of either database: the columns have the same names and types in both statements.
+macro_rules! record_of {
+    ($row:expr) => {{
+        use crate::clock::Timestamp;
+        use crate::keys::table::columns;
+        use sqlx::Row;
+        let row = $row;
+        let time = |name: &str| row.try_get::<Option<i64>, _>(name).map(|ms| ms.map(Timestamp::from_millis));
+        let text = |name: &str| row.try_get::<Option<String>, _>(name);
+        Ok::<crate::keys::Record, sqlx::Error>(crate::keys::Record {
+            kid: columns::kid(&row.try_get::<String, _>("kid")?)?,
+            name: text("name")?.map(Into::into),
+            owner: text("owner")?.map(Into::into),
+            environment: columns::environment(text("environment")?.as_deref()),
+            scopes: columns::list(text("scopes")?.as_deref()).into_iter().map(Into::into).collect(),
+            created_at: time("created_at")?.unwrap_or(Timestamp::EPOCH),
+            created_by: text("created_by")?.map(Into::into),
+            expires_at: time("expires_at")?,
+            last_used_at: time("last_used_at")?,
+            disabled_at: time("disabled_at")?,
+            revoked_at: time("revoked_at")?,
+            revoke_reason: text("revoke_reason")?.map(Into::into),
+            rotated_to: text("rotated_to")?.as_deref().and_then(|kid| crate::name::Kid::parse(kid).ok()),
+            grace_until: time("grace_until")?,
+            ip_allow: columns::networks(text("ip_allow")?.as_deref()),
+            rate_limit: text("rate_limit")?.map(Into::into),
+            metadata: columns::map(text("metadata")?.as_deref()),
+            version: row.try_get::<Option<i64>, _>("version")?.unwrap_or(1),
+            hash: crate::keys::hash::KeyHash::from_columns(
+                row.try_get::<Option<Vec<u8>>, _>("hash")?,
+                text("hash_alg")?.as_deref(),
+                text("pepper")?.as_deref(),
+            ),
+        })
+    }};
+}
+
+/// Reads an event from a row of either database.
+macro_rules! entry_of {
+    ($row:expr) => {{
+        use sqlx::Row;
+        let row = $row;
+        let hash = |name: &str| row.try_get::<Vec<u8>, _>(name).map(|bytes| bytes.try_into().unwrap_or([0u8; 32]));
+        Ok::<crate::audit::Entry, sqlx::Error>(crate::audit::Entry {
+            seq: row.try_get("seq")?,
+            at: crate::clock::Timestamp::from_millis(row.try_get("at")?),
+            subject: row.try_get("kid")?,
+            kind: row.try_get("kind")?,
+            actor: row.try_get("actor")?,
+            role: row.try_get("role")?,
+            ip: row.try_get("ip")?,
+            request_id: row.try_get("request_id")?,
+            body: row.try_get("body")?,
+            prev_hash: hash("prev_hash")?,
+            hash: hash("hash")?,
+        })
+    }};
+}
+
+use {entry_of, record_of};
+
+/// From columns to parts of a record. What an adopted table holds in another form counts as nothing.
+mod columns {
+    use crate::name::Kid;
+    use crate::settings::keys::Environment;
+    use ipnet::IpNet;
+    use std::collections::BTreeMap;
+
+    /// A key id longer than any we take was not made by this program or the original.
+    pub(super) fn kid(text: &str) -> Result<Kid, sqlx::Error> {
+        Kid::parse(text).map_err(|error| sqlx::Error::ColumnDecode { index: "kid".into(), source: Box::new(error) })
+    }
+
+    pub(super) fn environment(text: Option<&str>) -> Option<Environment> {
+        match text? {
+            "test" => Some(Environment::Test),
+            "live" => Some(Environment::Live),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(json: Option<&str>) -> Vec<String> {
+        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn networks(json: Option<&str>) -> Box<[IpNet]> {
+        list(json).iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    pub(super) fn map(json: Option<&str>) -> Option<Box<BTreeMap<String, String>>> {
+        let map: BTreeMap<String, String> = serde_json::from_str(json?).ok()?;
+        (!map.is_empty()).then(|| Box::new(map))
+    }
+
+    pub(super) fn write_list<T: ToString>(items: &[T]) -> Option<String> {
+        let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+        if texts.is_empty() { None } else { serde_json::to_string(&texts).ok() }
+    }
+
+    pub(super) fn write_map(map: Option<&BTreeMap<String, String>>) -> Option<String> {
+        map.and_then(|map| serde_json::to_string(map).ok())
+    }
+}

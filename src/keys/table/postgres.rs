@@ -1,0 +1,220 @@
+//! The statements for Postgres. Times travel as milliseconds since the epoch, so that no date crate stands between;
+//! writers lock the end of the chain first. Their meaning is in `table`; nothing is decided here.
+
+use super::{Change, Inserted, MAX_EVENTS, Repeat, Revoked, columns, created_body, entry_of, record_of, revoked_body};
+use crate::audit::{Entry, GENESIS};
+use crate::keys::record::Record;
+use crate::name::Kid;
+use crate::store::{StoreError, postgres::Postgres};
+use sqlx::{Connection, PgConnection, Row};
+
+/// The columns of a record, in the words that both statements share.
+macro_rules! columns_of_a_record {
+    () => {
+        "kid, name::text, owner::text, environment::text, scopes::text, (extract(epoch from created_at) * 1000)::bigint as created_at, created_by::text, (extract(epoch from expires_at) * 1000)::bigint as expires_at, (extract(epoch from last_used_at) * 1000)::bigint as last_used_at, \
+    (extract(epoch from disabled_at) * 1000)::bigint as disabled_at, (extract(epoch from revoked_at) * 1000)::bigint as revoked_at, revoke_reason::text, rotated_to::text, (extract(epoch from grace_until) * 1000)::bigint as grace_until, ip_allow::text, rate_limit::text, metadata::text, version::bigint, hash, \
+    hash_alg, pepper"
+    };
+}
+
+pub(super) async fn load(postgres: &Postgres) -> Result<(Vec<Record>, i64), StoreError> {
+    postgres
+        .call("loading the keys", async |c| {
+            let mut tx = c.begin().await?;
+            // One snapshot for both: a change between two readings would be neither in the rows nor after the number.
+            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+            let seq: i64 =
+                sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
+            let rows =
+                sqlx::query(concat!("select ", columns_of_a_record!(), " from api_keys")).fetch_all(&mut *tx).await?;
+            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
+            Ok((records, seq))
+        })
+        .await
+}
+
+pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<(Vec<Record>, i64), StoreError> {
+    postgres
+        .call("following the keys", async |c| {
+            let mut tx = c.begin().await?;
+            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+            let last: Option<i64> = sqlx::query_scalar(
+                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2)",
+            )
+            .bind(seq)
+            .bind(MAX_EVENTS)
+            .fetch_one(&mut *tx)
+            .await?;
+            let Some(last) = last else { return Ok((Vec::new(), seq)) };
+            const CHANGED: &str = concat!(
+                "select ",
+                columns_of_a_record!(),
+                " from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
+            );
+            let rows = sqlx::query(CHANGED).bind(seq).bind(last).fetch_all(&mut *tx).await?;
+            Ok((rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?, last))
+        })
+        .await
+}
+
+pub(super) async fn insert(
+    postgres: &Postgres,
+    record: &Record,
+    change: Change<'_>,
+    repeat: Option<&Repeat>,
+) -> Result<Inserted, StoreError> {
+    postgres
+        .call("making a key", async |c| {
+            let mut tx = c.begin().await?;
+            locked_head(&mut tx).await?;
+            if let Some(repeat) = repeat
+                && let Some(before) = repeated(&mut tx, repeat, record, change).await?
+            {
+                return Ok(before);
+            }
+            insert_row(&mut tx, record).await?;
+            append(&mut tx, record.kid.as_str(), change, created_body(record)).await?;
+            tx.commit().await?;
+            Ok(Inserted::New)
+        })
+        .await
+}
+
+pub(super) async fn revoke(
+    postgres: &Postgres,
+    kid: &Kid,
+    reason: Option<&str>,
+    change: Change<'_>,
+) -> Result<Revoked, StoreError> {
+    postgres
+        .call("revoking a key", async |c| {
+            let mut tx = c.begin().await?;
+            locked_head(&mut tx).await?;
+            let updated = sqlx::query(
+                "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, version = version + 1 \
+                 where kid = $1 and revoked_at is null",
+            )
+            .bind(kid.as_str())
+            .bind(change.at.millis())
+            .bind(reason)
+            .execute(&mut *tx)
+            .await?;
+            if updated.rows_affected() > 0 {
+                append(&mut tx, kid.as_str(), change, revoked_body(reason)).await?;
+            }
+            let record = one(&mut tx, kid.as_str()).await?;
+            tx.commit().await?;
+            Ok(record.map_or(Revoked::Unknown, |record| Revoked::Done(Box::new(record))))
+        })
+        .await
+}
+
+pub(super) async fn events(postgres: &Postgres) -> Result<Vec<Entry>, StoreError> {
+    postgres
+        .call("reading the events", async |c| {
+            let rows = sqlx::query(
+                "select seq, (extract(epoch from at) * 1000)::bigint as at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash from key_events order by seq",
+            )
+            .fetch_all(c)
+            .await?;
+            rows.iter().map(|row| entry_of!(row)).collect()
+        })
+        .await
+}
+
+async fn one(c: &mut PgConnection, kid: &str) -> Result<Option<Record>, sqlx::Error> {
+    const ONE: &str = concat!("select ", columns_of_a_record!(), " from api_keys where kid = $1");
+    let row = sqlx::query(ONE).bind(kid).fetch_optional(c).await?;
+    row.as_ref().map(|row| record_of!(row)).transpose()
+}
+
+/// The end of the chain, held until the transaction ends.
+async fn locked_head(c: &mut PgConnection) -> Result<(i64, [u8; 32]), sqlx::Error> {
+    let row = sqlx::query("select seq, hash from key_chain_head where id = 1 for update").fetch_one(c).await?;
+    Ok((row.try_get("seq")?, row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or(GENESIS)))
+}
+
+/// Adds the event of a change; the caller's transaction locks the end of the chain.
+async fn append(c: &mut PgConnection, kid: &str, change: Change<'_>, body: String) -> Result<i64, sqlx::Error> {
+    let head = locked_head(c).await?;
+    let entry = Entry::next(head, change.at, change.actor, change.kind, kid, body);
+    sqlx::query(
+        "insert into key_events (seq, at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash) \
+         values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(entry.seq)
+    .bind(entry.at.millis())
+    .bind(&entry.subject)
+    .bind(&entry.kind)
+    .bind(&entry.actor)
+    .bind(&entry.role)
+    .bind(&entry.ip)
+    .bind(&entry.request_id)
+    .bind(&entry.body)
+    .bind(entry.prev_hash.as_slice())
+    .bind(entry.hash.as_slice())
+    .execute(&mut *c)
+    .await?;
+    sqlx::query("update key_chain_head set seq = $1, hash = $2 where id = 1")
+        .bind(entry.seq)
+        .bind(entry.hash.as_slice())
+        .execute(c)
+        .await?;
+    Ok(entry.seq)
+}
+
+async fn repeated(
+    c: &mut PgConnection,
+    repeat: &Repeat,
+    record: &Record,
+    change: Change<'_>,
+) -> Result<Option<Inserted>, sqlx::Error> {
+    sqlx::query("delete from key_idempotency where expires_at <= timestamptz 'epoch' + $1 * interval '1 millisecond'")
+        .bind(change.at.millis())
+        .execute(&mut *c)
+        .await?;
+    let row = sqlx::query("select body_hash, kid from key_idempotency where id_hash = $1")
+        .bind(repeat.id_hash.as_slice())
+        .fetch_optional(&mut *c)
+        .await?;
+    if let Some(row) = row {
+        let same = row.try_get::<Vec<u8>, _>("body_hash")? == repeat.body_hash;
+        let kid = columns::kid(&row.try_get::<String, _>("kid")?)?;
+        return Ok(Some(if same { Inserted::Again(kid) } else { Inserted::Conflict }));
+    }
+    sqlx::query("insert into key_idempotency (id_hash, body_hash, kid, expires_at) values ($1, $2, $3, timestamptz 'epoch' + $4 * interval '1 millisecond')")
+        .bind(repeat.id_hash.as_slice())
+        .bind(repeat.body_hash.as_slice())
+        .bind(record.kid.as_str())
+        .bind(repeat.expires_at.millis())
+        .execute(c)
+        .await?;
+    Ok(None)
+}
+
+async fn insert_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::Error> {
+    let hash = record.hash.as_ref();
+    sqlx::query(
+        "insert into api_keys (kid, created_at, name, owner, environment, scopes, created_by, expires_at, ip_allow, \
+         rate_limit, metadata, version, hash, hash_alg, pepper) \
+         values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, timestamptz 'epoch' + $8 * interval '1 millisecond', $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(record.kid.as_str())
+    .bind(record.created_at.millis())
+    .bind(record.name.as_deref())
+    .bind(record.owner.as_deref())
+    .bind(record.environment.map(crate::settings::keys::Environment::as_str))
+    .bind(columns::write_list(&record.scopes))
+    .bind(record.created_by.as_deref())
+    .bind(record.expires_at.map(crate::clock::Timestamp::millis))
+    .bind(columns::write_list(&record.ip_allow))
+    .bind(record.rate_limit.as_deref())
+    .bind(columns::write_map(record.metadata.as_deref()))
+    .bind(record.version)
+    .bind(hash.map(|hash| hash.bytes.to_vec()))
+    .bind(hash.map(super::super::hash::KeyHash::algorithm))
+    .bind(hash.and_then(|hash| hash.pepper.as_ref()).map(crate::name::SecretName::as_str))
+    .execute(c)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The life of a key against a real SQLite, in memory and in a file that two processes share.
+//! The same against Postgres is in the integration tests.
+
+use super::*;
+use crate::audit::first_break;
+use crate::settings::keys::{Environment, OnStale, VerifyAccess};
+use crate::settings::{Home, stores};
+use crate::store::{Store, schema};
+
+fn rules() -> Rules {
+    Rules {
+        store: Home::Memory,
+        environment: Environment::Test,
+        peppers: Vec::new(),
+        default_ttl: Duration::from_secs(3600),
+        max_ttl: Duration::from_secs(7200),
+        verify: VerifyAccess::Open,
+        max_staleness: Duration::from_secs(300),
+        on_stale: OnStale::Deny,
+    }
+}
+
+fn ann() -> Actor {
+    Actor { subject: "ann".into(), role: "operator", ip: None, request_id: "r1".into() }
+}
+
+fn wish(name: &str) -> NewKey {
+    NewKey { name: name.into(), scopes: vec!["orders:read".into()], ..NewKey::default() }
+}
+
+async fn keys_on(database: Database) -> Keys {
+    schema::migrate(&database).await.unwrap();
+    let keys = Keys::new(database.clone(), database, Arc::new(rules()));
+    keys.load().await.unwrap();
+    keys
+}
+
+async fn keys() -> Keys {
+    keys_on(Database::in_memory()).await
+}
+
+fn file(folder: &tempfile::TempDir) -> Database {
+    let name = crate::name::StoreName::parse("main").unwrap();
+    let second = Duration::from_secs(1);
+    let store = stores::Store {
+        name,
+        kind: stores::StoreKind::Sqlite { file: folder.path().join("keys.db"), migrate: stores::Migrate::Auto },
+        max_connections: 2,
+        connect_timeout: second * 5,
+        operation_timeout: second * 10,
+        probe: stores::Probe { every: second, timeout: second, down_after: 3, up_after: 1 },
+        required: true,
+        on_unreachable: stores::OnUnreachable::Reject,
+    };
+    Store::open(Arc::new(store)).unwrap().database().unwrap()
+}
+
+fn code(keys: &Keys, key: &str) -> Option<&'static str> {
+    keys.verify(key, Need::default(), Timestamp::now()).code()
+}
+
+#[tokio::test]
+async fn a_key_lives_from_creation_to_refusal() {
+    let keys = keys().await;
+    let made = keys.create(wish("ci"), &ann(), None, Timestamp::now()).await.unwrap();
+    let text = made.key.unwrap();
+    assert_eq!(code(&keys, text.expose()), Some("valid"));
+    let first = keys.revoke(&made.record.kid, Some("leaked"), &ann(), Timestamp::now()).await.unwrap();
+    assert_eq!(code(&keys, text.expose()), Some("revoked"));
+    let again = keys.revoke(&made.record.kid, Some("other"), &ann(), Timestamp::now()).await.unwrap();
+    assert_eq!((first.revoked_at, &first.revoke_reason), (again.revoked_at, &again.revoke_reason));
+    assert!(matches!(
+        keys.revoke(&Kid::parse("nobody").unwrap(), None, &ann(), Timestamp::now()).await,
+        Err(KeysError::NotFound)
+    ));
+}
+
+#[tokio::test]
+async fn b33_to_b41_what_is_not_the_key_is_refused() {
+    let keys = keys().await;
+    let made = keys.create(wish("ci"), &ann(), None, Timestamp::now()).await.unwrap();
+    let text = made.key.unwrap().expose().to_owned();
+    let stranger = format::generate(Environment::Test).unwrap();
+    let other_environment = format::generate(Environment::Live).unwrap();
+    assert_eq!(code(&keys, ""), Some("malformed"));
+    assert_eq!(code(&keys, &text.replace("_test_", "_live_")), Some("malformed"));
+    assert_eq!(code(&keys, stranger.expose()), Some("invalid"));
+    assert_eq!(code(&keys, other_environment.expose()), Some("invalid"));
+}
+
+#[tokio::test]
+async fn b46_b70_scope_and_address_are_judged_in_this_order() {
+    let keys = keys().await;
+    let mut wanted = wish("ci");
+    wanted.ip_allow = vec!["10.0.0.0/8".parse().unwrap()];
+    let text = keys.create(wanted, &ann(), None, Timestamp::now()).await.unwrap().key.unwrap();
+    let scopes = ["orders:write".to_owned()];
+    let judge = |scopes, ip: Option<&str>| {
+        let need = Need { scopes, ip: ip.map(|ip| ip.parse().unwrap()) };
+        keys.verify(text.expose(), need, Timestamp::now()).code()
+    };
+    assert_eq!(judge(&[], None), Some("ip_denied"));
+    assert_eq!(judge(&scopes, Some("192.168.0.1")), Some("ip_denied"));
+    assert_eq!(judge(&scopes, Some("10.1.2.3")), Some("scope_missing"));
+    assert_eq!(judge(&[], Some("::ffff:10.1.2.3")), Some("valid"));
+}
+
+#[tokio::test]
+async fn b44_a_key_expires_by_the_clock_and_not_by_an_event() {
+    let keys = keys().await;
+    let now = Timestamp::now();
+    let made = keys.create(wish("ci"), &ann(), None, now).await.unwrap();
+    let text = made.key.unwrap();
+    let judge = |at| keys.verify(text.expose(), Need::default(), at).code();
+    assert_eq!(judge(now.after(Duration::from_secs(3599))), Some("valid"));
+    assert_eq!(judge(now.after(Duration::from_secs(3600))), Some("expired"));
+}
+
+#[tokio::test]
+async fn e85_the_same_idempotency_key_makes_one_key() {
+    let keys = keys().await;
+    let now = Timestamp::now();
+    let first = keys.create(wish("ci"), &ann(), Some("once"), now).await.unwrap();
+    let again = keys.create(wish("ci"), &ann(), Some("once"), now).await.unwrap();
+    assert_eq!(first.record.kid, again.record.kid);
+    assert!(first.key.is_some() && again.key.is_none());
+    let other = keys.create(wish("other"), &ann(), Some("once"), now).await;
+    assert!(matches!(other, Err(KeysError::Conflict(_))));
+    assert_eq!(keys.counts(now).total(), 1);
+}
+
+#[tokio::test]
+async fn e84_e87_every_wrong_field_of_a_wish_is_told() {
+    let keys = keys().await;
+    let bad = NewKey {
+        name: "a\nb".into(),
+        owner: Some(String::new()),
+        scopes: vec!["fine".into(), "not fine".into()],
+        ttl: Some(Duration::from_secs(7201)),
+        rate_limit: Some("lots".into()),
+        ..NewKey::default()
+    };
+    let Err(KeysError::Invalid(errors)) = keys.create(bad, &ann(), None, Timestamp::now()).await else {
+        panic!("must be refused")
+    };
+    let fields: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(fields, ["name", "owner", "scopes[1]", "rate_limit", "ttl"]);
+}
+
+#[tokio::test]
+async fn before_the_first_loading_nobody_can_tell() {
+    let database = Database::in_memory();
+    let keys = Keys::new(database.clone(), database, Arc::new(rules()));
+    let stranger = format::generate(Environment::Test).unwrap();
+    assert_eq!(code(&keys, stranger.expose()), None);
+    assert_eq!(code(&keys, "nonsense"), Some("malformed"));
+}
+
+#[tokio::test]
+async fn another_process_on_the_same_file_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (keys_on(file(&folder)).await, keys_on(file(&folder)).await);
+    let made = one.create(wish("ci"), &ann(), None, Timestamp::now()).await.unwrap();
+    let text = made.key.unwrap();
+    two.follow().await.unwrap();
+    assert_eq!(code(&two, text.expose()), Some("valid"));
+    two.revoke(&made.record.kid, None, &ann(), Timestamp::now()).await.unwrap();
+    one.follow().await.unwrap();
+    assert_eq!(code(&one, text.expose()), Some("revoked"));
+    let three = keys_on(file(&folder)).await;
+    assert_eq!(code(&three, text.expose()), Some("revoked"));
+}
+
+#[tokio::test]
+async fn changes_made_at_once_are_numbered_without_gaps_and_chained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (keys_on(file(&folder)).await, keys_on(file(&folder)).await);
+    let (actor, now) = (ann(), Timestamp::now());
+    let makers = (0..20).map(|n| {
+        let keys = if n % 2 == 0 { &one } else { &two };
+        keys.create(wish("ci"), &actor, None, now)
+    });
+    for made in futures_util::future::join_all(makers).await {
+        made.unwrap();
+    }
+    let events = one.events().await.unwrap();
+    assert_eq!(events.len(), 20);
+    assert_eq!(first_break(&events), None);
+    one.follow().await.unwrap();
+    assert_eq!(one.counts(now).total(), 20);
+}
+
+#[tokio::test]
+async fn e86_pages_stay_right_while_keys_are_made() {
+    let keys = keys().await;
+    let start = Timestamp::now();
+    for n in 0..5 {
+        keys.create(wish(&format!("k{n}")), &ann(), None, start.after(Duration::from_millis(n))).await.unwrap();
+    }
+    let filter = Filter::default();
+    let first = keys.list(&filter, 2, None, start).unwrap();
+    keys.create(wish("late"), &ann(), None, start.after(Duration::from_secs(1))).await.unwrap();
+    let second = keys.list(&filter, 2, first.next.as_deref(), start).unwrap();
+    let third = keys.list(&filter, 2, second.next.as_deref(), start).unwrap();
+    let names =
+        [first, second, third].map(|page| page.items.into_iter().map(|r| r.name.clone().unwrap()).collect::<Vec<_>>());
+    assert_eq!(names.concat().join(" "), "k4 k3 k2 k1 k0");
+    assert!(keys.list(&filter, 2, Some("nonsense"), start).is_err());
+    assert!(keys.list(&Filter { sort: Some("hash".into()), ..filter }, 2, None, start).is_err());
+}

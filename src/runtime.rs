@@ -1,0 +1,177 @@
+//! The running process: one pointer to what is live, the one actor that replaces it, and the end of it all.
+//! It is the only spawner; it knows nothing of HTTP, which is handed in as a [`Front`].
+
+pub mod report; // what came of an attempt to change the settings
+pub mod snapshot; // everything that one generation made live
+pub mod tasks; // the only place that spawns
+
+mod count; // what happened to scheduled work, into the metrics
+mod follow; // keeps the key index fresh, from a start without its store on
+mod prepare; // the part of a reload that can fail
+mod reload; // the one actor that changes the settings
+mod shutdown; // from a signal to the end
+mod start; // from nothing to the first generation
+mod watch; // notices that a file changed
+
+pub use shutdown::Shutdown;
+pub use start::{StartError, start, wants_dev_token};
+
+use crate::clock::Timestamp;
+use crate::keys::Keys;
+use crate::problem::Problem;
+use crate::store::Database;
+use crate::telemetry::metrics::Metrics;
+use crate::work::{Work, WorkerView};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use report::{Report, Trigger};
+use snapshot::Snapshot;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// What a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Serves, and runs workers unless told not to.
+    Serve,
+    /// Only runs workers.
+    Worker,
+}
+
+/// What serves a socket: handed in from above, so that nothing here knows HTTP.
+pub trait Front: Send + Sync + 'static {
+    /// Serves a socket until `stop`, then empties its queue, finishes what was accepted, and returns.
+    fn serve(
+        self: Arc<Self>,
+        app: Arc<App>,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// The running process, as requests and tasks see it.
+#[derive(Debug)]
+pub struct App {
+    /// The name of this replica: its host and a few random digits.
+    pub replica: String,
+    /// What it does.
+    pub part: Part,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Every metric.
+    pub metrics: Arc<Metrics>,
+    /// The API keys.
+    pub keys: Arc<Keys>,
+    /// The scheduled work.
+    pub work: Arc<Work>,
+    /// The tasks.
+    pub tasks: Tasks,
+    snapshot: ArcSwap<Snapshot>,
+    last_reload: ArcSwapOption<Report>,
+    disk: ArcSwap<Disk>,
+    /// What the ledger said of the workers last: /health and /metrics must not wait for it.
+    workers: ArcSwap<Vec<WorkerView>>,
+    /// The databases that live in this process and must outlive every reload.
+    in_memory: InMemory,
+    keys_loaded: AtomicBool,
+    was_ready: AtomicBool,
+    draining: AtomicBool,
+    requests: mpsc::Sender<Request>,
+}
+
+/// Homes that are kept in memory; each is empty where a store is the home.
+#[derive(Debug, Clone, Default)]
+struct InMemory {
+    keys: Option<Database>,
+    ledger: Option<Database>,
+}
+
+/// What is known of the files, as opposed to what is running.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// Whether they say what is running.
+    pub matches: bool,
+    /// What is wrong with them.
+    pub problems: Vec<Problem>,
+}
+
+/// A wish for a reload.
+#[derive(Debug)]
+struct Request {
+    trigger: Trigger,
+    actor: Option<String>,
+    answer: Option<oneshot::Sender<Arc<Report>>>,
+}
+
+/// How many wishes for a reload may wait; more are answered by "busy".
+const MAX_REQUESTS: usize = 16;
+/// The longest that somebody waits for the outcome of a reload.
+const RELOAD_LIMIT: Duration = Duration::from_secs(120);
+
+impl App {
+    /// What is live now. A request loads it once and sees one generation to its end.
+    #[must_use]
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The last attempt to change the settings.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<Arc<Report>> {
+        self.last_reload.load_full()
+    }
+
+    /// What is known of the files.
+    #[must_use]
+    pub fn disk(&self) -> Arc<Disk> {
+        self.disk.load_full()
+    }
+
+    /// What the ledger said of the workers last, at most a few seconds ago while it answers.
+    #[must_use]
+    pub fn workers(&self) -> Arc<Vec<WorkerView>> {
+        self.workers.load_full()
+    }
+
+    /// Whether the process is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the key index was loaded once.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.keys_loaded.load(Ordering::Relaxed)
+    }
+
+    /// Whether traffic may come: settings are committed, each required store was reached once, the key index was loaded
+    /// once, and the process is not about to end. A store that is lost later changes nothing: a restart would not help.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.is_draining() && (self.was_ready.load(Ordering::Relaxed) || self.is_ready_at_last())
+    }
+
+    fn is_ready_at_last(&self) -> bool {
+        let snapshot = self.snapshot();
+        let reached = snapshot.stores.values().all(|store| !store.settings().required || store.health().reached);
+        let ready = reached && self.has_keys();
+        if ready {
+            self.was_ready.store(true, Ordering::Relaxed);
+        }
+        ready
+    }
+
+    /// Asks for a reload and waits for what comes of it; `None` where the actor is gone or too busy.
+    pub async fn reload(&self, trigger: Trigger, actor: Option<String>) -> Option<Arc<Report>> {
+        let (answer, outcome) = oneshot::channel();
+        self.requests.try_send(Request { trigger, actor, answer: Some(answer) }).ok()?;
+        tokio::time::timeout(RELOAD_LIMIT, outcome).await.ok()?.ok()
+    }
+}

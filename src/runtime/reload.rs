@@ -1,0 +1,282 @@
+//! The one actor that changes the settings: reads, compiles, prepares, and either commits as a whole or changes nothing.
+//! Nothing after the swap can fail; everything before it can be dropped.
+
+use super::prepare::{Prepared, prepare};
+use super::report::{Ending, Rejection, Report, Trigger};
+use super::snapshot::Snapshot;
+use super::watch::{Watch, digest, settled};
+use super::{App, Disk, Front, Request};
+use crate::clock::Timestamp;
+use crate::config::{self, Loaded, Sources};
+use crate::name::StoreName;
+use crate::problem::{Place, Problem};
+use crate::settings::diff::Effect;
+use crate::settings::{self, Settings};
+use crate::store::Store;
+use crate::telemetry::Log;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How long the pools of a retired store may finish what they are doing.
+const RETIRE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Reads and compiles once; blocking work is kept off the async threads.
+pub(super) async fn read(sources: &Sources) -> Result<(Loaded, Settings, Vec<Problem>), (Option<Loaded>, Rejection)> {
+    let sources = sources.clone();
+    let compiled = tokio::task::spawn_blocking(move || {
+        let loaded = config::load(&sources);
+        let compiled = settings::compile(&loaded, Timestamp::now());
+        (loaded, compiled)
+    });
+    match compiled.await {
+        Ok((loaded, Ok((settings, warnings)))) => Ok((loaded, settings, warnings)),
+        Ok((loaded, Err(problems))) => Err((Some(loaded), problems.into())),
+        Err(error) => {
+            let mut rejection = Rejection::default();
+            rejection.problems.error(Problem::new(Place::Nowhere, "", format!("the reading broke off: {error}")));
+            Err((None, rejection))
+        }
+    }
+}
+
+/// The actor's own state.
+pub(super) struct Reloader {
+    pub(super) app: Arc<App>,
+    pub(super) sources: Sources,
+    pub(super) front: Arc<dyn Front>,
+    pub(super) log: Log,
+    pub(super) watch: Watch,
+    /// What the files held when they were last read, applied or not.
+    pub(super) seen: [u8; 32],
+    /// What they held when what is running was read.
+    pub(super) running: [u8; 32],
+    /// The files of the last reading.
+    pub(super) loaded: Loaded,
+    pub(super) attempts: u64,
+    pub(super) probes: BTreeMap<StoreName, (Arc<Store>, CancellationToken)>,
+    pub(super) listening: Option<(SocketAddr, CancellationToken)>,
+}
+
+impl Reloader {
+    /// Waits for wishes and for files that change, until everything stops.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let stop = self.app.tasks.stopping().clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                request = requests.recv() => match request {
+                    Some(request) => self.answer(request, &mut requests).await,
+                    None => return,
+                },
+                () = self.watch.hint() => self.look().await,
+            }
+        }
+    }
+
+    /// One attempt answers every wish that came before it began.
+    async fn answer(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) {
+        let mut waiting = vec![first];
+        while let Ok(request) = requests.try_recv() {
+            waiting.push(request);
+        }
+        let (trigger, actor) = waiting.first().map_or((Trigger::Api, None), |r| (r.trigger, r.actor.clone()));
+        let report = self.attempt(trigger, actor).await;
+        for request in waiting.into_iter().filter_map(|request| request.answer) {
+            // Whoever asked may have gone away; the report stands in /health all the same.
+            drop(request.send(Arc::clone(&report)));
+        }
+    }
+
+    /// Looks whether the files hold something new.
+    async fn look(&mut self) {
+        let now = digest(&self.loaded.base_dir, &self.loaded.files).await;
+        if now == self.seen {
+            return;
+        }
+        if let Some(settled) = settled(&self.loaded.base_dir, &self.loaded.files).await
+            && settled != self.seen
+        {
+            self.attempt(Trigger::File, None).await;
+        }
+    }
+
+    /// One attempt, from reading to the report.
+    pub(super) async fn attempt(&mut self, trigger: Trigger, actor: Option<String>) -> Arc<Report> {
+        let began = Instant::now();
+        self.attempts += 1;
+        let outcome = self.change().await;
+        let snapshot = self.app.snapshot();
+        let (ending, nodes, problems) = match outcome {
+            Ok((ending, nodes)) => (ending, nodes, Vec::new()),
+            Err(rejection) => (Ending::Rejected, rejection.nodes, rejection.problems.errors()),
+        };
+        let report = Arc::new(Report {
+            attempt: self.attempts,
+            ending,
+            generation: snapshot.generation,
+            hash: snapshot.settings.hash.to_string(),
+            trigger,
+            actor,
+            at: Timestamp::now(),
+            took: began.elapsed(),
+            nodes,
+            problems,
+        });
+        self.publish(&report);
+        report
+    }
+
+    /// Reads, compares, prepares, commits.
+    async fn change(&mut self) -> Result<(Ending, Vec<super::report::NodeReport>), Rejection> {
+        let (loaded, settings, warnings) = match read(&self.sources).await {
+            Ok(read) => read,
+            Err((loaded, rejection)) => {
+                if let Some(loaded) = loaded {
+                    self.remember(loaded);
+                }
+                return Err(rejection);
+            }
+        };
+        self.seen = loaded.digest;
+        let running = self.app.snapshot.load_full();
+        if *running.settings == settings {
+            self.running = loaded.digest;
+            self.remember(loaded);
+            return Ok((Ending::Unchanged, Vec::new()));
+        }
+        let prepared = prepare(Some(&running), &settings, &self.app.metrics).await;
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(rejection) => {
+                self.remember(loaded);
+                return Err(rejection);
+            }
+        };
+        let nodes = prepared.changes.iter().cloned().map(Into::into).collect();
+        self.commit(prepared, settings, &loaded, warnings).await;
+        self.running = loaded.digest;
+        self.remember(loaded);
+        Ok((Ending::Applied, nodes))
+    }
+
+    fn remember(&mut self, loaded: Loaded) {
+        self.seen = loaded.digest;
+        self.watch.follow(&loaded.files);
+        self.loaded = loaded;
+    }
+
+    /// Makes the prepared generation the running one. Nothing here can fail.
+    async fn commit(&mut self, prepared: Prepared, settings: Settings, loaded: &Loaded, warnings: Vec<Problem>) {
+        let old = self.app.snapshot.load_full();
+        let settings = Arc::new(settings);
+        let snapshot = Arc::new(Snapshot {
+            generation: old.generation + 1,
+            settings: Arc::clone(&settings),
+            stores: prepared.stores,
+            auth: prepared.auth,
+            layers: loaded.layers.clone(),
+            values: loaded.values.clone(),
+            warnings,
+        });
+        self.app.snapshot.store(Arc::clone(&snapshot));
+        if old.settings.telemetry != settings.telemetry {
+            self.log.apply(&settings.telemetry);
+        }
+        self.app.keys.set_rules(Arc::clone(&settings.keys));
+        super::start::hand_over(&self.app, &old, &snapshot);
+        self.watch_stores(&snapshot);
+        self.retire_stores(&old, &snapshot);
+        if let Some(listener) = prepared.listener {
+            self.listen(settings.server.bind, listener, old.settings.server.drain_delay);
+        }
+    }
+
+    /// Begins to probe stores that are new, and ends the probing of stores that are gone.
+    pub(super) fn watch_stores(&mut self, snapshot: &Snapshot) {
+        let is_live = |name: &StoreName, store: &Arc<Store>| {
+            snapshot.stores.get(name).is_some_and(|live| Arc::ptr_eq(live, store))
+        };
+        self.probes.retain(|name, (store, probing)| {
+            let keep = is_live(name, store);
+            if !keep {
+                probing.cancel();
+            }
+            keep
+        });
+        for (name, store) in &snapshot.stores {
+            if !self.probes.contains_key(name) {
+                let probing = self.probe(Arc::clone(store));
+                self.probes.insert(name.clone(), (Arc::clone(store), probing));
+            }
+        }
+    }
+
+    fn probe(&self, store: Arc<Store>) -> CancellationToken {
+        let token = self.app.tasks.stopping().child_token();
+        let (stop, metrics) = (token.clone(), Arc::clone(&self.app.metrics));
+        self.app.tasks.spawn(async move { store.watch(&metrics, &stop).await });
+        token
+    }
+
+    /// Closes the pools that no longer belong to anything, after their last user.
+    fn retire_stores(&self, old: &Snapshot, new: &Snapshot) {
+        for (name, store) in &old.stores {
+            let kept = new.stores.get(name).is_some_and(|kept| Arc::ptr_eq(kept, store));
+            if kept {
+                continue;
+            }
+            let (name, store) = (name.clone(), Arc::clone(store));
+            self.app.tasks.spawn(async move {
+                if tokio::time::timeout(RETIRE_LIMIT, store.close()).await.is_err() {
+                    tracing::warn!(store = %name, "the old pool of {name} is still in use a minute after its retirement");
+                }
+            });
+        }
+    }
+
+    /// Serves a new socket. The old one keeps accepting for a while, so that nobody who knew it is refused.
+    pub(super) fn listen(&mut self, address: SocketAddr, listener: TcpListener, drain_delay: Duration) {
+        let stop = self.app.tasks.stopping().child_token();
+        let (front, app, stopped) = (Arc::clone(&self.front), Arc::clone(&self.app), stop.clone());
+        self.app.tasks.spawn_graceful(move |_| front.serve(app, listener, stopped));
+        if let Some((_, old)) = self.listening.replace((address, stop)) {
+            self.app.tasks.spawn(async move {
+                tokio::time::sleep(drain_delay).await;
+                old.cancel();
+            });
+        }
+    }
+
+    /// Tells everybody what came of an attempt.
+    pub(super) fn publish(&self, report: &Arc<Report>) {
+        let metrics = &self.app.metrics;
+        metrics.config_reloads.with_label_values(&[report.ending.as_str()]).inc();
+        metrics.config_reload.observe(report.took.as_secs_f64());
+        let matches = self.seen == self.running && report.ending != Ending::Rejected;
+        self.app.disk.store(Arc::new(Disk { matches, problems: report.problems.clone() }));
+        self.app.last_reload.store(Some(Arc::clone(report)));
+        let (generation, hash) = (report.generation, &report.hash);
+        let effects: Vec<String> = report
+            .nodes
+            .iter()
+            .filter(|node| node.effect != Effect::Unchanged)
+            .map(|node| format!("{} ({})", node.node, node.effect.as_str()))
+            .collect();
+        match report.ending {
+            Ending::Applied => {
+                tracing::info!(generation, %hash, "settings applied: generation {generation}, {}", effects.join(", "));
+            }
+            Ending::Unchanged => tracing::debug!(generation, %hash, "the files say what is running already"),
+            Ending::Rejected => {
+                for problem in &report.problems {
+                    tracing::error!(generation, "reload rejected, generation {generation} keeps running: {problem}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What came of an attempt to change the settings: the outcome, per node, with everything that was wrong.
+//! It is what the API, the metrics and /health show; making it is `reload`.
+
+use crate::clock::Timestamp;
+use crate::problem::{Problem, Problems};
+use crate::settings::diff::{Change, Effect};
+use std::time::Duration;
+
+/// Why an attempt was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The process starts.
+    Start,
+    /// A file changed.
+    File,
+    /// SIGHUP.
+    Signal,
+    /// Somebody asked over the API.
+    Api,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The new settings are running.
+    Applied,
+    /// They say what is running already.
+    Unchanged,
+    /// Something is wrong with them; nothing was changed.
+    Rejected,
+}
+
+impl Ending {
+    /// As it stands in the API and the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What came of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Such as `stores.main`.
+    pub node: String,
+    /// What its change takes.
+    pub effect: Effect,
+    /// Why it could not be done.
+    pub error: Option<String>,
+}
+
+impl From<Change> for NodeReport {
+    fn from(change: Change) -> Self {
+        Self { node: change.node, effect: change.effect, error: None }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Counts the attempts of this process.
+    pub attempt: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// The generation that is running after it.
+    pub generation: u64,
+    /// The hash of the settings that are running after it.
+    pub hash: String,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// Who asked, where somebody did.
+    pub actor: Option<String>,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of each node.
+    pub nodes: Vec<NodeReport>,
+    /// Everything that was wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Why an attempt came to nothing.
+#[derive(Debug, Default)]
+pub struct Rejection {
+    /// Everything that was wrong.
+    pub problems: Problems,
+    /// What was found of each node before that.
+    pub nodes: Vec<NodeReport>,
+}
+
+impl From<Problems> for Rejection {
+    fn from(problems: Problems) -> Self {
+        Self { problems, nodes: Vec::new() }
+    }
+}

@@ -1,0 +1,255 @@
+//! From nothing to the first generation: the same reading, compiling and preparing as a reload, with nothing running yet.
+//! An unreachable store is no obstacle; a wrong configuration or a port in use is.
+
+use super::count::Count;
+use super::prepare::{Prepared, prepare};
+use super::reload::{Reloader, read};
+use super::report::{Ending, Report, Trigger};
+use super::snapshot::Snapshot;
+use super::tasks::Tasks;
+use super::watch::Watch;
+use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, follow};
+use crate::auth::dev;
+use crate::clock::Timestamp;
+use crate::config::environment::Environment;
+use crate::config::{Loaded, Sources};
+use crate::keys::Keys;
+use crate::name::StoreName;
+use crate::problem::{Problem, Problems};
+use crate::settings::admin::SigningSecret;
+use crate::settings::{Home, Settings, stores};
+use crate::store::{Database, Store};
+use crate::telemetry::{Log, metrics::Metrics};
+use crate::work::{BaseEnv, Identity, Plan, Work};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Why the process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Configuration(Problems),
+    /// The configuration is right, but something it needs is not to be had, such as a port.
+    #[error("{0}")]
+    Refused(Problems),
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Starts the process: on return it listens and everything it does is under way.
+///
+/// # Errors
+/// [`StartError`], with every mistake of the configuration.
+pub async fn start(
+    sources: Sources,
+    part: Part,
+    front: Arc<dyn Front>,
+    runs_workers: bool,
+) -> Result<Arc<App>, StartError> {
+    let began = Instant::now();
+    let (loaded, settings, warnings) =
+        read(&sources).await.map_err(|(_, why)| StartError::Configuration(why.problems))?;
+    let log = Log::install(&settings.telemetry);
+    tell(&loaded, &settings, &warnings);
+    let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
+    let prepared = prepare(None, &settings, &metrics).await.map_err(|why| StartError::Refused(why.problems))?;
+    let Prepared { changes, stores, auth, listener } = prepared;
+    let settings = Arc::new(settings);
+    let snapshot = Arc::new(Snapshot {
+        generation: 1,
+        settings: Arc::clone(&settings),
+        stores,
+        auth,
+        layers: loaded.layers.clone(),
+        values: loaded.values.clone(),
+        warnings,
+    });
+    let in_memory = InMemory {
+        keys: (settings.keys.store == Home::Memory).then(Database::in_memory),
+        ledger: (settings.scheduler.store == Home::Memory).then(Database::in_memory),
+    };
+    let replica = replica_name();
+    let (database, follower) = keys_home(&snapshot, &in_memory).map_err(StartError::Internal)?;
+    let keys = Keys::new(database, follower, Arc::clone(&settings.keys));
+    let plan = plan(&snapshot, &in_memory).map_err(StartError::Internal)?;
+    let identity = Identity { replica: replica.clone() };
+    let observer = Arc::new(Count::new(Arc::clone(&metrics)));
+    let work = Work::new(identity, base_env(&sources.environment), plan, observer);
+    let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
+    let app = Arc::new(App {
+        replica,
+        part,
+        started_at: Timestamp::now(),
+        metrics,
+        keys: Arc::new(keys),
+        work: Arc::new(work),
+        tasks: Tasks::default(),
+        snapshot: ArcSwap::new(Arc::clone(&snapshot)),
+        last_reload: ArcSwapOption::empty(),
+        disk: ArcSwap::from_pointee(Disk { matches: true, problems: Vec::new() }),
+        workers: ArcSwap::from_pointee(Vec::new()),
+        in_memory,
+        keys_loaded: AtomicBool::new(false),
+        was_ready: AtomicBool::new(false),
+        draining: AtomicBool::new(false),
+        requests,
+    });
+    let report = Report {
+        attempt: 1,
+        ending: Ending::Applied,
+        generation: 1,
+        hash: settings.hash.to_string(),
+        trigger: Trigger::Start,
+        actor: None,
+        at: Timestamp::now(),
+        took: began.elapsed(),
+        nodes: changes.into_iter().map(Into::into).collect(),
+        problems: Vec::new(),
+    };
+    let mut watch = Watch::new();
+    watch.follow(&loaded.files);
+    let digest = loaded.digest;
+    let mut reloader = Reloader {
+        app: Arc::clone(&app),
+        sources,
+        front,
+        log,
+        watch,
+        seen: digest,
+        running: digest,
+        loaded,
+        attempts: 1,
+        probes: BTreeMap::new(),
+        listening: None,
+    };
+    reloader.publish(&Arc::new(report));
+    reloader.watch_stores(&snapshot);
+    follow::begin(&app, runs_workers);
+    keep_dev_token(&app, &snapshot)?;
+    if let Some(listener) = listener {
+        reloader.listen(settings.server.bind, listener, Duration::ZERO);
+    }
+    app.tasks.spawn(reloader.run(wishes));
+    Ok(app)
+}
+
+/// Gives the scheduled work its new plan, and the keys their new connections where their store was rebuilt.
+pub(super) fn hand_over(app: &App, old: &Snapshot, new: &Snapshot) {
+    match plan(new, &app.in_memory) {
+        Ok(plan) => app.work.set_plan(plan),
+        Err(error) => tracing::error!("the new plan of the workers is not taken over: {error}"),
+    }
+    let Home::Store(name) = &new.settings.keys.store else { return };
+    let rebuilt = match (old.stores.get(name), new.stores.get(name)) {
+        (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
+        _ => false,
+    };
+    if rebuilt && let Ok((database, follower)) = keys_home(new, &app.in_memory) {
+        app.keys.set_database(database, follower);
+    }
+}
+
+/// What the scheduler works with under these settings.
+fn plan(snapshot: &Snapshot, in_memory: &InMemory) -> Result<Plan, String> {
+    let settings = &snapshot.settings;
+    Ok(Plan {
+        workers: settings.workers.clone(),
+        stores: snapshot.stores.iter().filter_map(|(name, store)| Some((name.clone(), store.database()?))).collect(),
+        ledger: home(snapshot, &settings.scheduler.store, in_memory.ledger.as_ref())?,
+        scheduler: Arc::clone(&settings.scheduler),
+    })
+}
+
+/// The database of the keys, and the same behind a connection of its own for the follower.
+fn keys_home(snapshot: &Snapshot, in_memory: &InMemory) -> Result<(Database, Database), String> {
+    let name = &snapshot.settings.keys.store;
+    let database = home(snapshot, name, in_memory.keys.as_ref())?;
+    let follower = match name {
+        Home::Memory => database.clone(),
+        Home::Store(store) => follower(snapshot, store)?,
+    };
+    Ok((database, follower))
+}
+
+fn home(snapshot: &Snapshot, home: &Home, in_memory: Option<&Database>) -> Result<Database, String> {
+    match home {
+        Home::Memory => in_memory.cloned().ok_or_else(|| "the database in memory is gone".to_owned()),
+        Home::Store(name) => {
+            let store = snapshot.stores.get(name).and_then(|store| store.database());
+            store.ok_or_else(|| format!("the store {name} cannot be a home"))
+        }
+    }
+}
+
+/// One connection that nobody else uses: a pool that is busy must not make the key index old.
+fn follower(snapshot: &Snapshot, name: &StoreName) -> Result<Database, String> {
+    let declared = snapshot.settings.stores.get(name).ok_or_else(|| format!("the store {name} is not declared"))?;
+    let alone = stores::Store { max_connections: 1, ..stores::Store::clone(declared) };
+    let store = Store::open(Arc::new(alone)).map_err(|error| error.to_string())?;
+    store.database().ok_or_else(|| format!("the store {name} cannot be a home"))
+}
+
+/// The five variables that commands inherit.
+fn base_env(environment: &Environment) -> BaseEnv {
+    let get = |name: &str| environment.get(name).map(ToOwned::to_owned);
+    BaseEnv { path: get("PATH"), home: get("HOME"), lang: get("LANG"), tz: get("TZ"), tmpdir: get("TMPDIR") }
+}
+
+fn replica_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(63).collect();
+    let random = Uuid::now_v7().simple().to_string();
+    let digits: String = random.chars().skip(24).collect();
+    if host.is_empty() { format!("monolith-{digits}") } else { format!("{host}-{digits}") }
+}
+
+fn tell(loaded: &Loaded, settings: &Settings, warnings: &[Problem]) {
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    if settings.keys.store == Home::Memory {
+        tracing::warn!("API keys are kept in memory and are gone at restart (keys.store)");
+    }
+    if settings.scheduler.store == Home::Memory {
+        tracing::warn!("the run ledger is kept in memory and is gone at restart (scheduler.store)");
+    }
+}
+
+/// On a laptop, a token for console and CLI lies ready before the server is, and is renewed at half its life.
+fn keep_dev_token(app: &Arc<App>, snapshot: &Snapshot) -> Result<(), StartError> {
+    if !wants_dev_token(&snapshot.settings) {
+        return Ok(());
+    }
+    let ttl = dev::TOKEN_TTL.min(snapshot.settings.admin.max_token_ttl);
+    let renew = move |snapshot: &Snapshot| {
+        dev::renew_token(&snapshot.auth, &snapshot.settings.server.data_dir, ttl, Timestamp::now())
+    };
+    renew(snapshot).map_err(|error| StartError::Internal(format!("the dev token cannot be written: {error}")))?;
+    let renewing = Arc::clone(app);
+    app.tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(ttl / 2).await;
+            if let Err(error) = renew(&renewing.snapshot()) {
+                tracing::warn!(%error, "the dev token could not be renewed");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Whether this is a laptop that made its own secret.
+#[must_use]
+pub fn wants_dev_token(settings: &Settings) -> bool {
+    let generated = settings.admin.signing_keys.first().is_some_and(|key| key.secret == SigningSecret::Generated);
+    generated && settings.profile.is_dev() && settings.server.bind.ip().is_loopback()
+}

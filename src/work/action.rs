@@ -1,0 +1,80 @@
+//! Doing what a worker says: one file for each kind. An action ends by itself soon after its deadline or its cancellation, and says
+//! what it left behind; when it runs and what is recorded is decided elsewhere.
+
+mod command; // a program, without a shell
+mod sql; // a statement in a declared store
+
+use super::ledger::{Claim, Finish, Ledger};
+use super::plan::Plan;
+use super::run::Done;
+use crate::settings::workers::Action;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The five variables that a command inherits; the only reader of the environment hands them in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BaseEnv {
+    /// `PATH`.
+    pub path: Option<OsString>,
+    /// `HOME`.
+    pub home: Option<OsString>,
+    /// `LANG`.
+    pub lang: Option<OsString>,
+    /// `TZ`.
+    pub tz: Option<OsString>,
+    /// `TMPDIR`.
+    pub tmpdir: Option<OsString>,
+}
+
+/// One attempt that is to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) claim: Claim,
+    pub(super) attempt: u32,
+    pub(super) plan: Arc<Plan>,
+    pub(super) ledger: Ledger,
+    pub(super) env: Arc<BaseEnv>,
+    /// From when on it must end.
+    pub(super) deadline: Instant,
+    /// Fires when it must end for another reason.
+    pub(super) cancel: CancellationToken,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The end is still to be recorded.
+    Open(Done),
+    /// The end was recorded in the transaction of the work itself.
+    Recorded(Finish),
+}
+
+impl Job {
+    pub(super) fn timeout(&self) -> Duration {
+        self.claim.worker.timeout
+    }
+
+    /// The tick as it is told to the action; nothing for a manual run.
+    fn tick_text(&self) -> Option<String> {
+        self.claim.tick_at.map(|tick| tick.to_string())
+    }
+
+    /// What it left behind when it was stopped: the time-out is the worker's fault, a cancellation is ours.
+    fn stopped(&self) -> Done {
+        if self.cancel.is_cancelled() { Done::released() } else { Done::timed_out(self.timeout()) }
+    }
+}
+
+/// Makes the attempt.
+pub(super) async fn run(job: &Job) -> Ended {
+    match &job.claim.worker.action {
+        Action::Sql { store, statement, transactional } => sql::run(job, store, statement, *transactional).await,
+        Action::Command { argv, env, cwd } => Ended::Open(command::run(job, argv, env, cwd).await),
+    }
+}
+
+#[cfg(test)]
+mod tests;

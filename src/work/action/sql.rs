@@ -1,0 +1,60 @@
+//! A statement in a declared store, told which run it is. On the ledger's own store its effect and the record of its end are one
+//! transaction; elsewhere a crash between the two makes it run again.
+
+mod postgres; // on PostgreSQL
+mod rows; // what a statement answered, as bounded text
+mod sqlite; // on SQLite
+
+use super::{Ended, Job};
+use crate::name::StoreName;
+use crate::settings::Home;
+use crate::settings::statement::{Parameter, Statement};
+use crate::store::StoreError;
+use crate::store::database::Kind;
+use crate::work::run::Done;
+use std::time::Duration;
+
+/// How long after its deadline a statement may take to notice and to roll back.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The value of a parameter.
+enum Value {
+    Text(Option<String>),
+    Integer(i64),
+}
+
+pub(super) async fn run(job: &Job, store: &StoreName, statement: &Statement, transactional: bool) -> Ended {
+    let Some(database) = job.plan.stores.get(store) else {
+        return Ended::Open(Done::failed(format!("store `{store}` is not open")));
+    };
+    match database.kind() {
+        Kind::Sqlite(database) => {
+            let with_ledger = transactional && job.ledger.lives_in(&Home::Store(store.clone()));
+            sqlite::run(job, database, statement, transactional, with_ledger).await
+        }
+        Kind::Postgres(database) => Ended::Open(postgres::run(job, database, statement, transactional).await),
+    }
+}
+
+fn values(job: &Job, parameters: &[Parameter]) -> Vec<Value> {
+    let value = |parameter: &Parameter| match parameter {
+        Parameter::Worker => Value::Text(Some(job.claim.worker.name.as_str().to_owned())),
+        Parameter::RunId => Value::Text(Some(job.claim.run.to_string())),
+        Parameter::TickAt => Value::Text(job.tick_text()),
+        Parameter::Attempt => Value::Integer(i64::from(job.attempt)),
+    };
+    parameters.iter().map(value).collect()
+}
+
+/// The end that an error means. Only a statement that was stopped can end late, whatever the store calls it.
+fn failed(job: &Job, error: &StoreError) -> Done {
+    let late = job.cancel.is_cancelled() || tokio::time::Instant::now() >= job.deadline;
+    if late { job.stopped() } else { Done::failed(error.to_string()) }
+}
+
+/// How long the store's seam waits before it drops the connection.
+fn limit(job: &Job) -> Duration {
+    job.deadline.saturating_duration_since(tokio::time::Instant::now()) + STOP_GRACE
+}
+#[cfg(test)]
+mod pgtest;

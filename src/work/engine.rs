@@ -1,0 +1,174 @@
+//! The scheduler as the rest of the program holds it: it takes plans, answers questions and runs until it is told to stop.
+//! The loop itself is `turn`; nothing here knows what an action does.
+
+mod attempt; // one attempt, from its start to its record
+mod clock; // the database's clock, told by the local one
+mod trouble; // what is done while the ledger does not answer
+mod turn; // the loop
+
+use super::action::BaseEnv;
+use super::event::{Observer, WorkEvent};
+use super::ledger::Ledger;
+use super::plan::{Identity, Plan};
+use super::run::RunId;
+use super::view::{OutputView, Page, RunView, WorkerView};
+use super::{WorkError, show};
+use crate::name::WorkerName;
+use crate::store::{Database, StoreError};
+use arc_swap::ArcSwap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The scheduler of this replica. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Work(Arc<Shared>);
+
+struct Shared {
+    identity: Identity,
+    env: Arc<BaseEnv>,
+    plan: ArcSwap<Plan>,
+    observer: Arc<dyn Observer>,
+    wake: Notify,
+    in_progress: AtomicUsize,
+}
+
+impl Work {
+    /// A scheduler with its first plan; nothing is read or run before [`Work::run`].
+    #[must_use]
+    pub fn new(identity: Identity, env: BaseEnv, plan: Plan, observer: Arc<dyn Observer>) -> Self {
+        Self(Arc::new(Shared {
+            identity,
+            env: Arc::new(env),
+            plan: ArcSwap::from_pointee(plan),
+            observer,
+            wake: Notify::new(),
+            in_progress: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Replaces the plan as a whole; a run in progress keeps its worker and its stores. The ledger is taken over by the loop.
+    pub fn set_plan(&self, plan: Plan) {
+        self.0.plan.store(Arc::new(plan));
+        self.0.wake.notify_one();
+    }
+
+    /// Finds, starts and records runs until `stop` fires; then lets those in progress finish until `cut` fires, and releases the rest
+    /// without costing them an attempt. Dropping the future ends every run at once, as a crash would.
+    pub async fn run(&self, stop: CancellationToken, cut: CancellationToken) {
+        turn::run(self, stop, cut).await;
+    }
+
+    /// Takes the ledger over to the plan's workers and runs nothing: for a replica that only serves. [`Work::run`] does it by itself.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of the ledger.
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        let plan = self.plan();
+        let recorded = self.ledger(&plan).sync_workers(&plan.workers).await?;
+        self.tell_recorded(&recorded);
+        Ok(())
+    }
+
+    /// The database of the ledger.
+    #[must_use]
+    pub fn ledger_database(&self) -> Database {
+        self.plan().ledger.clone()
+    }
+
+    /// How many runs are in progress on this replica.
+    #[must_use]
+    pub fn in_progress(&self) -> usize {
+        self.0.in_progress.load(Ordering::Relaxed)
+    }
+
+    /// All declared workers, by name, as declared here and as recorded.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of the ledger.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
+        let plan = self.plan();
+        let overview = self.ledger(&plan).overview().await?;
+        let view = |worker: &Arc<_>| show::worker(worker, overview.workers.get(&worker.name), overview.now);
+        Ok(plan.workers.values().map(view).collect())
+    }
+
+    /// One worker.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownWorker`], or the ledger's.
+    pub async fn worker(&self, name: &WorkerName) -> Result<WorkerView, WorkError> {
+        let found = self.workers().await?.into_iter().find(|worker| worker.name == *name);
+        found.ok_or_else(|| WorkError::UnknownWorker(name.clone()))
+    }
+
+    /// The runs of a worker, newest first, at most 500, after the one named.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownWorker`] where it is not declared, or the ledger's.
+    pub async fn runs(&self, name: &WorkerName, limit: u32, after: Option<RunId>) -> Result<Page<RunView>, WorkError> {
+        let plan = self.plan();
+        if !plan.workers.contains_key(name) {
+            return Err(WorkError::UnknownWorker(name.clone()));
+        }
+        Ok(self.ledger(&plan).runs(name, limit, after).await?)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownRun`], or the ledger's.
+    pub async fn run_view(&self, id: RunId) -> Result<RunView, WorkError> {
+        self.ledger(&self.plan()).run(id).await?.ok_or(WorkError::UnknownRun(id))
+    }
+
+    /// What a run wrote, from an offset in bytes.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownRun`], or the ledger's.
+    pub async fn output(&self, id: RunId, after: u64) -> Result<OutputView, WorkError> {
+        self.ledger(&self.plan()).output(id, after).await?.ok_or(WorkError::UnknownRun(id))
+    }
+
+    /// Queues a run now, also of a disabled worker; whichever replica has a free slot makes it.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownWorker`], or the ledger's.
+    pub async fn run_now(&self, name: &WorkerName, requested_by: &str) -> Result<RunId, WorkError> {
+        let plan = self.plan();
+        let worker = plan.workers.get(name).ok_or_else(|| WorkError::UnknownWorker(name.clone()))?;
+        let id = self.ledger(&plan).run_now(worker, requested_by).await?;
+        self.0.wake.notify_one();
+        Ok(id)
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        self.0.plan.load_full()
+    }
+
+    fn ledger(&self, plan: &Plan) -> Ledger {
+        Ledger::new(plan, &self.0.identity)
+    }
+
+    fn tell(&self, event: &WorkEvent) {
+        self.0.observer.observe(event);
+    }
+
+    fn tell_recorded(&self, recorded: &[super::ledger::Recorded]) {
+        for one in recorded {
+            let (worker, state, reason, count) = (one.worker.clone(), one.state, one.reason, one.count);
+            self.tell(&WorkEvent::Recorded { worker, state, reason, count });
+        }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("identity", &self.0.identity).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

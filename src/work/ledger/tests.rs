@@ -1,0 +1,290 @@
+use super::*;
+use crate::settings::schedule::Schedule;
+use crate::work::fixture::{due_in, execute, file, ledger, memory, number, plan, shell, with_lease, worker, workers};
+use crate::work::run::Verdict;
+use tempfile::tempdir;
+
+fn seconds(period: u64) -> Schedule {
+    Schedule::every(Duration::from_secs(period)).unwrap()
+}
+
+fn one() -> Vec<Worker> {
+    vec![worker("one", shell("true"))]
+}
+
+/// A ledger with one worker whose tick is due now, claimed by replica `a`.
+async fn claimed(database: &Database) -> (Plan, Ledger, Claim) {
+    let plan = with_lease(plan(database, one()), Duration::from_secs(15));
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    due_in(database, 0).await;
+    a.materialise(&plan.workers).await.unwrap();
+    let claim = a.claim(&plan.workers, 16).await.unwrap().pop().unwrap();
+    (plan, a, claim)
+}
+
+async fn expire(database: &Database) {
+    execute(database, "update work_run set lease_until = 0 where lease_until is not null").await;
+}
+
+#[tokio::test]
+async fn a_tick_is_recorded_once_whoever_comes_second() {
+    let folder = tempdir().unwrap();
+    let (here, there) = (file(folder.path()).await, file(folder.path()).await);
+    let list = (0..50).map(|n| worker(&format!("w{n}"), shell("true")));
+    let plan = plan(&here, list);
+    let (a, b) = (ledger(&plan, "a"), Ledger { database: there, ..ledger(&plan, "b") });
+    a.sync_workers(&plan.workers).await.unwrap();
+    due_in(&here, 0).await;
+    let (first, second) = tokio::join!(a.materialise(&plan.workers), b.materialise(&plan.workers));
+    assert_eq!(first.unwrap().queued + second.unwrap().queued, 50);
+    let (mine, theirs) = tokio::join!(a.claim(&plan.workers, 100), b.claim(&plan.workers, 100));
+    assert_eq!(mine.unwrap().len() + theirs.unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn the_database_refuses_a_tick_that_is_already_there() {
+    let database = memory().await;
+    let (_, _, _) = claimed(&database).await;
+    execute(&database, "update work_schedule set next_at = (select tick_at from work_run)").await;
+    let plan = plan(&database, one());
+    assert_eq!(ledger(&plan, "b").materialise(&plan.workers).await.unwrap().queued, 0);
+}
+
+#[tokio::test]
+async fn a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule() {
+    let database = memory().await;
+    let old = plan(&database, one());
+    let edited =
+        plan(&database, [Worker { spec_hash: "two".into(), schedule: seconds(60), ..worker("one", shell("true")) }]);
+    ledger(&old, "old").sync_workers(&old.workers).await.unwrap();
+    ledger(&edited, "new").sync_workers(&edited.workers).await.unwrap();
+    due_in(&database, 0).await;
+    assert_eq!(ledger(&old, "old").materialise(&old.workers).await.unwrap().queued, 0);
+    assert_eq!(ledger(&edited, "new").materialise(&edited.workers).await.unwrap().queued, 1);
+    assert!(ledger(&old, "old").claim(&old.workers, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_edited_schedule_withdraws_what_was_queued_and_starts_afresh() {
+    let database = memory().await;
+    let before = plan(&database, one());
+    let a = ledger(&before, "a");
+    a.sync_workers(&before.workers).await.unwrap();
+    due_in(&database, 0).await;
+    a.materialise(&before.workers).await.unwrap();
+    let edited = workers([Worker { spec_hash: "two".into(), schedule: seconds(7200), ..worker("one", shell("true")) }]);
+    let recorded = a.sync_workers(&edited).await.unwrap();
+    assert_eq!((recorded[0].state, recorded[0].reason, recorded[0].count), (RunState::Skipped, "withdrawn", 1));
+    assert_eq!(number(&database, "select next_at % 7200000 from work_schedule").await, 0);
+}
+
+#[tokio::test]
+async fn an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue() {
+    let database = memory().await;
+    let before = plan(&database, one());
+    let a = ledger(&before, "a");
+    a.sync_workers(&before.workers).await.unwrap();
+    due_in(&database, 0).await;
+    a.materialise(&before.workers).await.unwrap();
+    let edited = workers([Worker { spec_hash: "two".into(), ..worker("one", shell("false")) }]);
+    assert!(a.sync_workers(&edited).await.unwrap().is_empty());
+    assert_eq!(a.claim(&edited, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_gone_is_retired_and_comes_back() {
+    let database = memory().await;
+    let plan = plan(&database, one());
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    a.sync_workers(&Workers::new()).await.unwrap();
+    assert_eq!(
+        number(&database, "select count(*) from work_schedule where retired_at is not null and next_at is null").await,
+        1
+    );
+    a.sync_workers(&plan.workers).await.unwrap();
+    assert_eq!(
+        number(&database, "select count(*) from work_schedule where retired_at is null and next_at is not null").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it() {
+    let database = memory().await;
+    let (plan, a, zombie) = claimed(&database).await;
+    assert!(matches!(a.start(std::slice::from_ref(&zombie)).await.unwrap()[0], Start::Started { attempt: 1, .. }));
+    expire(&database).await;
+    let b = ledger(&plan, "b");
+    b.reap(&plan.workers).await.unwrap();
+    assert_eq!(a.finish(&zombie, &Done::succeeded(None)).await.unwrap(), Finish::Lost);
+    let claim = b.claim(&plan.workers, 1).await.unwrap().pop().unwrap();
+    assert!(matches!(b.start(std::slice::from_ref(&claim)).await.unwrap()[0], Start::Started { attempt: 2, .. }));
+    assert_eq!(a.finish(&zombie, &Done::succeeded(None)).await.unwrap(), Finish::Lost);
+    assert!(a.heartbeat(&[(zombie.run, zombie.epoch)]).await.unwrap().is_empty());
+    assert!(matches!(
+        b.finish(&claim, &Done::succeeded(None)).await.unwrap(),
+        Finish::Recorded { state: RunState::Succeeded, .. }
+    ));
+    let run = b.run(claim.run).await.unwrap().unwrap();
+    let outcomes: Vec<_> = run.attempts.iter().map(|attempt| attempt.outcome.as_deref().unwrap()).collect();
+    assert_eq!((run.state, outcomes), (RunState::Succeeded, vec!["crashed", "succeeded"]));
+}
+
+#[tokio::test]
+async fn a_run_that_was_claimed_and_not_started_goes_back_at_no_cost() {
+    let database = memory().await;
+    let (plan, a, claim) = claimed(&database).await;
+    expire(&database).await;
+    ledger(&plan, "b").reap(&plan.workers).await.unwrap();
+    assert_eq!(number(&database, "select count(*) from work_run where state = 'queued' and crashes = 0").await, 1);
+    assert_eq!(a.start(&[claim]).await.unwrap(), [Start::Lost]);
+}
+
+#[tokio::test]
+async fn the_sixth_crash_loses_a_run() {
+    let database = memory().await;
+    let (plan, a, mut claim) = claimed(&database).await;
+    for crash in 1..=6 {
+        a.start(std::slice::from_ref(&claim)).await.unwrap();
+        expire(&database).await;
+        let recorded = a.reap(&plan.workers).await.unwrap();
+        if crash < 6 {
+            assert!(recorded.is_empty());
+            claim = a.claim(&plan.workers, 1).await.unwrap().pop().unwrap();
+        } else {
+            assert_eq!((recorded[0].state, recorded[0].reason), (RunState::Lost, "crashed"));
+        }
+    }
+    assert_eq!(a.overview().await.unwrap().workers["one"].counts_24h.lost, 1);
+}
+
+#[tokio::test]
+async fn a_run_released_by_a_shutdown_costs_no_attempt() {
+    let database = memory().await;
+    let (plan, a, claim) = claimed(&database).await;
+    a.start(std::slice::from_ref(&claim)).await.unwrap();
+    a.finish(&claim, &Done::released()).await.unwrap();
+    let run = a.run(claim.run).await.unwrap().unwrap();
+    assert_eq!((run.state, run.reason.as_deref()), (RunState::Retrying, Some("shutdown")));
+    assert_eq!(number(&database, "select tries + crashes from work_run").await, 0);
+    assert_eq!(ledger(&plan, "b").claim(&plan.workers, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tick_that_is_due_while_a_run_is_in_progress_is_skipped() {
+    let database = memory().await;
+    let (plan, a, first) = claimed(&database).await;
+    a.start(&[first]).await.unwrap();
+    due_in(&database, 0).await;
+    a.materialise(&plan.workers).await.unwrap();
+    let second = a.claim(&plan.workers, 1).await.unwrap().pop().unwrap();
+    let id = second.run;
+    assert_eq!(a.start(&[second]).await.unwrap(), [Start::Overlapped]);
+    let run = a.run(id).await.unwrap().unwrap();
+    assert_eq!((run.state, run.reason.as_deref()), (RunState::Skipped, Some("overlap")));
+}
+
+#[tokio::test]
+async fn three_days_away_write_two_records_and_run_the_newest() {
+    let database = memory().await;
+    let plan = plan(&database, [Worker { schedule: seconds(1), ..worker("one", shell("true")) }]);
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    execute(&database, "update work_schedule set next_at = (next_at / 1000) * 1000 - 3 * 86400000").await;
+    let done = a.materialise(&plan.workers).await.unwrap();
+    assert!((3 * 86_400 - 5..=3 * 86_400 + 5).contains(&(done.recorded[0].count as i64)), "{done:?}");
+    assert_eq!(number(&database, "select count(*) from work_run where finished_at is not null").await, 1);
+    assert!(number(&database, "select count(*) from work_run").await <= 5, "the stretch, the newest, and those ahead");
+    let age =
+        "select cast(unixepoch('subsec') * 1000 as integer) - tick_at from work_run where late and state = 'queued'";
+    assert!(number(&database, age).await < 2_000);
+}
+
+#[tokio::test]
+async fn a_caught_up_tick_waits_for_the_run_in_progress() {
+    let database = memory().await;
+    let (plan, a, first) = claimed(&database).await;
+    a.start(std::slice::from_ref(&first)).await.unwrap();
+    due_in(&database, -60_000).await;
+    a.materialise(&plan.workers).await.unwrap();
+    assert!(a.claim(&plan.workers, 9).await.unwrap().is_empty());
+    a.finish(&first, &Done::succeeded(None)).await.unwrap();
+    let late = a.claim(&plan.workers, 9).await.unwrap();
+    assert!(matches!(a.start(&late).await.unwrap()[..], [Start::Started { .. }]));
+}
+
+#[tokio::test]
+async fn a_worker_shows_its_health_without_counting_runs() {
+    let database = memory().await;
+    let plan = plan(&database, one());
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::TimedOut] {
+        a.run_now(&plan.workers["one"], "ada").await.unwrap();
+        let claims = a.claim(&plan.workers, 1).await.unwrap();
+        a.start(&claims).await.unwrap();
+        a.finish(&claims[0], &Done { verdict, ..Done::failed("x") }).await.unwrap();
+    }
+    let overview = a.overview().await.unwrap();
+    let record = &overview.workers["one"];
+    assert_eq!((record.consecutive_failures, record.counts_24h.succeeded, record.counts_24h.failed), (2, 1, 2));
+    assert_eq!(record.last_run.as_ref().unwrap().state, RunState::TimedOut);
+    assert!(record.last_success_at.is_some() && !record.running && record.waiting_since.is_none());
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_in_parts() {
+    let database = memory().await;
+    let plan = plan(&database, one());
+    let a = ledger(&plan, "a");
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(a.run_now(&plan.workers["one"], "ada").await.unwrap());
+    }
+    made.reverse();
+    let name = crate::work::fixture::name("one");
+    let first = a.runs(&name, 3, None).await.unwrap();
+    let second = a.runs(&name, 3, first.next).await.unwrap();
+    let listed: Vec<_> = first.items.iter().chain(&second.items).map(|run| run.id).collect();
+    assert_eq!((listed, second.next), (made, None));
+}
+
+#[tokio::test]
+async fn old_runs_are_deleted_by_age_and_by_number_but_never_the_last() {
+    let database = memory().await;
+    let plan = plan(&database, one());
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    for _ in 0..4 {
+        a.run_now(&plan.workers["one"], "ada").await.unwrap();
+        let claims = a.claim(&plan.workers, 1).await.unwrap();
+        a.start(&claims).await.unwrap();
+        a.finish(&claims[0], &Done::succeeded(None)).await.unwrap();
+    }
+    let keep =
+        |keep, max_runs_per_worker| History { keep: Duration::from_secs(keep), max_runs_per_worker, max_output: 1 };
+    assert_eq!(a.retain(&keep(3600, 2)).await.unwrap(), 1);
+    execute(&database, "update work_run set finished_at = finished_at - 7200000").await;
+    assert_eq!(a.retain(&keep(3600, 2)).await.unwrap(), 2);
+    assert_eq!(number(&database, "select count(*) from work_run").await, 1);
+    assert_eq!(number(&database, "select count(*) from work_attempt").await, 1);
+}
+
+#[tokio::test]
+async fn a_stopped_schedule_is_started_again() {
+    let database = memory().await;
+    let plan = plan(&database, one());
+    let a = ledger(&plan, "a");
+    a.sync_workers(&plan.workers).await.unwrap();
+    execute(&database, "update work_schedule set next_at = null").await;
+    assert_eq!(a.watchdog(&plan.workers).await.unwrap().len(), 1);
+    assert!(a.watchdog(&plan.workers).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_schema_can_be_applied_by_hand_twice() {
+    let database = memory().await;
+    execute(&database, include_str!("../../../migrations/sqlite/0002_ledger.sql")).await;
+}
