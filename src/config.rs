@@ -54,6 +54,8 @@ pub struct Loaded {
     pub profile: String,
     /// The folder that relative paths start from.
     pub base_dir: PathBuf,
+    /// The base file, where there is one: from then on it must not vanish.
+    pub base_file: Option<PathBuf>,
     /// The layers, lowest first.
     pub layers: Vec<LayerInfo>,
     /// Everything that is wrong so far.
@@ -122,7 +124,9 @@ pub fn load(sources: &Sources) -> Loaded {
     let schema = schema::Schema::new();
     let mut files = files::Reader::new(&base_dir);
     let mut stack = Vec::new();
-    stack.extend(files.layer(&base_file, sources.config.is_some(), &mut problems));
+    let base = files.layer(&base_file, sources.config.is_some(), &mut problems);
+    let found = base.is_some();
+    stack.extend(base);
     if crate::name::is_name(&profile) {
         let path = base_dir.join("profiles").join(format!("{profile}.toml"));
         stack.extend(files.layer(&path, profile_named, &mut problems));
@@ -146,6 +150,7 @@ pub fn load(sources: &Sources) -> Loaded {
         secrets,
         profile,
         base_dir,
+        base_file: found.then_some(base_file),
         layers: merged.layers.iter().map(Layer::info).collect(),
         problems,
         notes,

@@ -48,7 +48,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`], with every mistake of the configuration.
 pub async fn start(
-    sources: Sources,
+    mut sources: Sources,
     part: Part,
     front: Arc<dyn Front>,
     runs_workers: bool,
@@ -56,6 +56,8 @@ pub async fn start(
     let began = Instant::now();
     let (loaded, settings, warnings) =
         read(&sources).await.map_err(|(_, why)| StartError::Configuration(why.problems))?;
+    // What was found once must stay: a file that vanishes is a mistake and never the wish for defaults.
+    sources.config = sources.config.or_else(|| loaded.base_file.clone());
     let log = Log::install(&settings.telemetry);
     tell(&loaded, &settings, &warnings);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);

@@ -56,5 +56,3 @@ fn failed(job: &Job, error: &StoreError) -> Done {
 fn limit(job: &Job) -> Duration {
     job.deadline.saturating_duration_since(tokio::time::Instant::now()) + STOP_GRACE
 }
-#[cfg(test)]
-mod pgtest;

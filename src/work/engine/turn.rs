@@ -26,6 +26,8 @@ const RETAIN: Duration = Duration::from_secs(3_600);
 const RETAIN_MORE: Duration = Duration::from_secs(1);
 /// How often stopped schedules are looked for.
 const WATCH: Duration = Duration::from_secs(30);
+/// How many runs one transaction claims or starts: others can write in between.
+const BATCH: usize = 250;
 /// How long runs may take to end after they were cut off; a command has two seconds to end by itself.
 const CUT_GRACE: Duration = Duration::from_secs(6);
 
@@ -37,7 +39,7 @@ struct Engine<'w> {
     synced: bool,
     clock: Option<Clock>,
     held: Vec<Claim>,
-    running: HashMap<Id, Running>,
+    running: HashMap<Id, Job>,
     tasks: JoinSet<()>,
     trouble: Trouble,
     /// Whether the last claim filled every slot, so that a free one is worth a look.
@@ -53,10 +55,6 @@ struct Next {
     reap: Instant,
     retain: Instant,
     watch: Instant,
-}
-
-struct Running {
-    job: Job,
 }
 
 pub(super) async fn run(work: &Work, stop: CancellationToken, cut: CancellationToken) {
@@ -192,38 +190,33 @@ impl<'w> Engine<'w> {
     async fn claim(&mut self) -> Result<(), StoreError> {
         let slots = self.plan.scheduler.max_concurrent_runs;
         let free = slots.saturating_sub(self.held.len() + self.running.len());
-        if free > 0 {
-            let claims = self.ledger.claim(&self.plan.workers, free).await?;
-            self.full = claims.len() == free;
-            self.held.extend(claims);
-        } else {
-            self.full = true;
-        }
-        self.next.claim = self.next.poll;
+        let wanted = free.min(BATCH);
+        let claims = if wanted == 0 { Vec::new() } else { self.ledger.claim(&self.plan.workers, wanted).await? };
+        let more = claims.len() == wanted;
+        self.full = more && wanted == free;
+        self.next.claim = if more && wanted < free { Instant::now() } else { self.next.poll };
+        self.held.extend(claims);
         Ok(())
     }
 
-    /// Starts what is held and due, all at once.
+    /// Starts what is held and due, oldest first.
     async fn start(&mut self) -> Result<(), StoreError> {
         let Some(clock) = self.clock else { return Ok(()) };
         let now = Instant::now();
-        let (ripe, waiting) = self.held.drain(..).partition::<Vec<_>, _>(|claim| clock.local(claim.at) <= now);
+        let (mut ripe, waiting) = self.held.drain(..).partition::<Vec<_>, _>(|claim| clock.local(claim.at) <= now);
         self.held = waiting;
-        if ripe.is_empty() {
-            return Ok(());
-        }
-        match self.ledger.start(&ripe).await {
-            Ok(starts) => {
-                for (claim, start) in ripe.into_iter().zip(starts) {
-                    self.started(claim, start);
+        ripe.sort_by_key(|claim| (claim.at, claim.run));
+        while !ripe.is_empty() {
+            let some: Vec<Claim> = ripe.drain(..ripe.len().min(BATCH)).collect();
+            match self.ledger.start(&some).await {
+                Ok(starts) => some.into_iter().zip(starts).for_each(|(claim, start)| self.started(claim, start)),
+                Err(error) => {
+                    self.held.extend(some.into_iter().chain(ripe));
+                    return Err(error);
                 }
-                Ok(())
-            }
-            Err(error) => {
-                self.held.extend(ripe);
-                Err(error)
             }
         }
+        Ok(())
     }
 
     fn started(&mut self, claim: Claim, start: Start) {
@@ -254,23 +247,27 @@ impl<'w> Engine<'w> {
             cancel: CancellationToken::new(),
         };
         let task = self.tasks.spawn(attempt::make(self.work.clone(), job.clone()));
-        self.running.insert(task.id(), Running { job });
+        self.running.insert(task.id(), job);
     }
 
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
-        let Some(Running { job }) = self.running.remove(&id) else {
+        let Some(job) = self.running.remove(&id) else {
             return;
         };
-        if ended.is_err_and(|error| error.is_panic()) {
-            tracing::error!(worker = %job.claim.worker.name, run = %job.claim.run, "an attempt ended by a fault of this program");
-            let task = self.tasks.spawn(attempt::bury(self.work.clone(), job.clone()));
-            // It is still ours: its lease is renewed until its end is recorded. A second fault is not buried again.
-            if job.attempt > 0 {
-                self.running.insert(task.id(), Running { job: Job { attempt: 0, ..job } });
-            }
+        match ended {
+            Err(error) if error.is_panic() => self.bury(job),
+            _ => self.freed(),
         }
-        self.freed();
+    }
+
+    /// The run is still ours: its lease is renewed until its end is recorded. Where that fails, too, the lease runs out.
+    fn bury(&mut self, job: Job) {
+        tracing::error!(worker = %job.claim.worker.name, run = %job.claim.run, "an attempt ended by a fault of this program");
+        if job.attempt > 0 {
+            let task = self.tasks.spawn(attempt::bury(self.work.clone(), job.clone()));
+            self.running.insert(task.id(), Job { attempt: 0, ..job });
+        }
     }
 
     /// A slot is free: worth a look if somebody was turned away.
@@ -281,13 +278,13 @@ impl<'w> Engine<'w> {
     }
 
     async fn beat(&mut self) -> Result<(), StoreError> {
-        let running = self.running.values().map(|running| &running.job.claim);
+        let running = self.running.values().map(|job| &job.claim);
         let held: Vec<(RunId, i64)> = self.held.iter().chain(running).map(|claim| (claim.run, claim.epoch)).collect();
         if !held.is_empty() {
             let kept = self.ledger.heartbeat(&held).await?;
             self.held.retain(|claim| kept.contains(&claim.run));
-            for running in self.running.values().filter(|running| !kept.contains(&running.job.claim.run)) {
-                running.job.cancel.cancel();
+            for job in self.running.values().filter(|job| !kept.contains(&job.claim.run)) {
+                job.cancel.cancel();
             }
         }
         self.next.beat = Instant::now() + self.plan.scheduler.lease / 3;
@@ -321,7 +318,7 @@ impl<'w> Engine<'w> {
                 },
             }
         }
-        self.running.values().for_each(|running| running.job.cancel.cancel());
+        self.running.values().for_each(|job| job.cancel.cancel());
         let rest = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(CUT_GRACE, rest).await.is_err() {
             tracing::warn!(runs = self.tasks.len(), "runs did not end in time and are abandoned");

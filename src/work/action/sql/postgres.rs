@@ -3,6 +3,7 @@
 
 use super::rows::{Rows, affected};
 use super::{Value, failed, limit, values};
+use crate::clock::Timestamp;
 use crate::settings::statement::{Dialect, Statement};
 use crate::settings::stores::Pooler;
 use crate::store::postgres::Postgres;
@@ -106,8 +107,28 @@ fn cell(row: &PgRow, column: usize) -> String {
         "FLOAT4" => row.try_get::<f32, _>(column).ok().map(|v| v.to_string()),
         "FLOAT8" => row.try_get::<f64, _>(column).ok().map(|v| v.to_string()),
         "TEXT" | "VARCHAR" | "NAME" | "CHAR" => row.try_get::<String, _>(column).ok(),
+        "TIMESTAMPTZ" => value.as_bytes().ok().and_then(instant),
         "JSON" | "UNKNOWN" => row.try_get_unchecked::<String, _>(column).ok(),
         _ => None,
     };
     text.unwrap_or_else(|| format!("({})", kind.to_lowercase()))
+}
+
+/// Microseconds since the year 2000, as the wire carries them.
+fn instant(bytes: &[u8]) -> Option<String> {
+    const YEAR_2000_MILLIS: i64 = 946_684_800_000;
+    let micros = i64::from_be_bytes(bytes.try_into().ok()?);
+    Some(Timestamp::from_millis(micros.div_euclid(1_000).saturating_add(YEAR_2000_MILLIS)).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_read_from_the_wire() {
+        assert_eq!(instant(&0_i64.to_be_bytes()).as_deref(), Some("2000-01-01T00:00:00.000Z"));
+        assert_eq!(instant(&(-1_i64).to_be_bytes()).as_deref(), Some("1999-12-31T23:59:59.999Z"));
+        assert_eq!(instant(&[1]), None);
+    }
 }

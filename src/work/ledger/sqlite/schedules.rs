@@ -8,13 +8,20 @@ use crate::settings::workers::Worker;
 use crate::work::due::{self, Decision};
 use crate::work::ledger::{Materialised, Recorded, Workers};
 use crate::work::run::{RunId, RunState};
+use serde_json::{Value, json};
 use sqlx::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Why runs of an edited or retired worker do not run.
 const WITHDRAWN: &str = "withdrawn";
 /// Why ticks of a past outage do not run.
 const CATCH_UP: &str = "catch_up";
+
+/// How many workers one transaction deals with.
+const BATCH: usize = 500;
+
+/// A worker, its next tick as it was read, and what becomes of it.
+type Decided<'w> = (&'w Worker, Timestamp, Decision);
 
 /// What the ledger holds of a declaration.
 struct Stored {
@@ -158,26 +165,23 @@ async fn retire(
     Ok(withdrawn)
 }
 
+/// One transaction for some hundred workers: others can write in between.
 pub(crate) async fn materialise(c: &mut SqliteConnection, workers: &Workers) -> Result<Materialised, sqlx::Error> {
     let looked_at = now(c).await?;
     let decided = decide_all(c, workers, looked_at).await?;
     let mut done = Materialised::default();
-    if decided.is_empty() {
-        return Ok(done);
-    }
-    let mut tx = begin(c).await?;
-    let now = now(&mut tx).await?;
-    for (worker, old, decision) in decided {
-        if !advance(&mut tx, worker, old, decision.next_at).await? {
-            continue;
+    for some in decided.chunks(BATCH) {
+        let mut tx = begin(c).await?;
+        let now = now(&mut tx).await?;
+        let advanced = advance(&mut tx, some).await?;
+        let ours = || some.iter().filter(|(worker, ..)| advanced.contains(worker.name.as_str()));
+        done.queued += insert_ticks(&mut tx, ours(), now).await?;
+        for (worker, _, decision) in ours() {
+            done.more |= decision.more;
+            done.recorded.extend(insert_missed(&mut tx, worker, decision, now).await?);
         }
-        done.more |= decision.more;
-        done.recorded.extend(insert_missed(&mut tx, worker, &decision, now).await?);
-        for tick in &decision.runs {
-            done.queued += insert_tick(&mut tx, worker, *tick, now).await?;
-        }
+        tx.commit().await?;
     }
-    tx.commit().await?;
     Ok(done)
 }
 
@@ -186,7 +190,7 @@ async fn decide_all<'w>(
     c: &mut SqliteConnection,
     workers: &'w Workers,
     now: Timestamp,
-) -> Result<Vec<(&'w Worker, Timestamp, Decision)>, sqlx::Error> {
+) -> Result<Vec<Decided<'w>>, sqlx::Error> {
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "select worker, spec_hash, next_at from work_schedule
          where next_at is not null and next_at <= $1 and retired_at is null and paused_at is null order by next_at",
@@ -202,44 +206,49 @@ async fn decide_all<'w>(
     Ok(ours.collect())
 }
 
-async fn advance(
-    c: &mut SqliteConnection,
-    worker: &Worker,
-    old: Timestamp,
-    new: Option<Timestamp>,
-) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
-        "update work_schedule set next_at = $4
-         where worker = $1 and spec_hash = $2 and next_at = $3 and retired_at is null and paused_at is null",
+/// Moves the clocks of those whose row is still as it was read; says which.
+async fn advance(c: &mut SqliteConnection, some: &[Decided<'_>]) -> Result<HashSet<String>, sqlx::Error> {
+    let steps = some.iter().map(|(worker, old, decision)| {
+        json!([worker.name.as_str(), worker.spec_hash, old.millis(), decision.next_at.map(Timestamp::millis)])
+    });
+    let advanced: Vec<String> = sqlx::query_scalar(
+        "update work_schedule set next_at = j.value ->> 3 from json_each($1) j
+         where worker = j.value ->> 0 and spec_hash = j.value ->> 1 and next_at = j.value ->> 2
+           and retired_at is null and paused_at is null returning worker",
     )
-    .bind(worker.name.as_str())
-    .bind(&worker.spec_hash)
-    .bind(old.millis())
-    .bind(new.map(Timestamp::millis))
-    .execute(c)
+    .bind(Value::from_iter(steps).to_string())
+    .fetch_all(c)
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(advanced.into_iter().collect())
 }
 
-async fn insert_tick(
+async fn insert_ticks<'d>(
     c: &mut SqliteConnection,
-    worker: &Worker,
-    tick: due::DueTick,
+    decided: impl Iterator<Item = &'d Decided<'d>>,
     now: Timestamp,
 ) -> Result<usize, sqlx::Error> {
+    let runs = decided.flat_map(|(worker, _, decision)| {
+        let run = |tick: &due::DueTick| {
+            json!([
+                RunId::new().to_string(),
+                worker.name.as_str(),
+                worker.spec_hash,
+                tick.at.millis(),
+                i64::from(tick.late)
+            ])
+        };
+        decision.runs.iter().map(run)
+    });
     let inserted = sqlx::query(
         "insert into work_run (id, worker, spec_hash, kind, tick_at, due_at, late, state, available_at, created_at)
-         values ($1, $2, $3, 'tick', $4, $4, $5, 'queued', $4, $6) on conflict do nothing",
+         select value ->> 0, value ->> 1, value ->> 2, 'tick', value ->> 3, value ->> 3, value ->> 4, 'queued', value ->> 3, $2
+         from json_each($1) where true on conflict do nothing",
     )
-    .bind(RunId::new().to_string())
-    .bind(worker.name.as_str())
-    .bind(&worker.spec_hash)
-    .bind(tick.at.millis())
-    .bind(tick.late)
+    .bind(Value::from_iter(runs).to_string())
     .bind(now.millis())
     .execute(c)
     .await?;
-    Ok(usize::from(inserted.rows_affected() == 1))
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or(usize::MAX))
 }
 
 async fn insert_missed(
