@@ -5,15 +5,17 @@ pub mod metrics; // every metric by its name, registered once
 
 use crate::settings::telemetry::{LogFormat, Telemetry};
 use std::io::{self, IsTerminal};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
+/// The filter stands below the lines and not around them: a filter around a layer cannot be replaced while it runs.
+type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+type Lines = Box<dyn Layer<Filtered> + Send + Sync>;
 
 /// The installed log.
 #[derive(Clone)]
 pub struct Log {
-    handle: Option<reload::Handle<Boxed, Registry>>,
+    handles: Option<(reload::Handle<EnvFilter, Registry>, reload::Handle<Lines, Filtered>)>,
 }
 
 impl Log {
@@ -21,16 +23,18 @@ impl Log {
     /// leaves the first in place.
     #[must_use]
     pub fn install(telemetry: &Telemetry) -> Self {
-        let (layer, handle) = reload::Layer::new(layer(telemetry));
-        let installed = tracing::subscriber::set_global_default(Registry::default().with(layer)).is_ok();
-        Self { handle: installed.then_some(handle) }
+        let (filter, filter_handle) = reload::Layer::new(filter(telemetry));
+        let (lines, lines_handle) = reload::Layer::new(lines(telemetry));
+        let subscriber = Registry::default().with(filter).with(lines);
+        let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
+        Self { handles: installed.then_some((filter_handle, lines_handle)) }
     }
 
     /// Changes filter and format.
     pub fn apply(&self, telemetry: &Telemetry) {
-        if let Some(handle) = &self.handle
-            && let Err(error) = handle.reload(layer(telemetry))
-        {
+        let Some((filter_handle, lines_handle)) = &self.handles else { return };
+        let applied = filter_handle.reload(filter(telemetry)).and_then(|()| lines_handle.reload(lines(telemetry)));
+        if let Err(error) = applied {
             tracing::error!(%error, "the log could not be changed");
         }
     }
@@ -42,12 +46,15 @@ impl std::fmt::Debug for Log {
     }
 }
 
-fn layer(telemetry: &Telemetry) -> Boxed {
-    // `settings` has tried the filter; an impossible one would tell everything rather than nothing.
-    let filter = EnvFilter::builder().parse(&telemetry.log).unwrap_or_default();
+/// `settings` has tried the filter; an impossible one would tell everything rather than nothing.
+fn filter(telemetry: &Telemetry) -> EnvFilter {
+    EnvFilter::builder().parse(&telemetry.log).unwrap_or_default()
+}
+
+fn lines(telemetry: &Telemetry) -> Lines {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match telemetry.format {
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
-        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).boxed(),
     }
 }
