@@ -26,6 +26,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use report::{Report, Trigger};
 use snapshot::Snapshot;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +76,8 @@ pub struct App {
     snapshot: ArcSwap<Snapshot>,
     last_reload: ArcSwapOption<Report>,
     disk: ArcSwap<Disk>,
+    /// Where it really listens: with port 0 the system chooses.
+    address: ArcSwapOption<SocketAddr>,
     /// What the ledger said of the workers last: /health and /metrics must not wait for it.
     workers: ArcSwap<Vec<WorkerView>>,
     /// The databases that live in this process and must outlive every reload.
@@ -131,6 +134,12 @@ impl App {
     #[must_use]
     pub fn disk(&self) -> Arc<Disk> {
         self.disk.load_full()
+    }
+
+    /// Where it listens; `None` where it does not.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address.load().as_deref().copied()
     }
 
     /// What the ledger said of the workers last, at most a few seconds ago while it answers.

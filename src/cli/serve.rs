@@ -49,11 +49,12 @@ async fn serve(sources: Sources, runs_workers: bool) -> Result<bool, Failure> {
     Ok(signals.run(&app).await)
 }
 
-/// Says where everything is. Meant for a person at a terminal, so it goes to standard error like the log.
+/// Says where everything is: the address alone on standard output, for scripts; the rest beside the log.
 fn announce(app: &App) {
     let snapshot = app.snapshot();
-    let address = snapshot.settings.server.bind;
+    let address = app.address().unwrap_or(snapshot.settings.server.bind);
     let url = format!("http://{address}");
+    report::data(&url);
     tracing::info!(%address, profile = %snapshot.settings.profile, "listening on {url}");
     if !snapshot.settings.profile.is_dev() {
         return;

@@ -5,12 +5,16 @@ use super::answer::{ApiError, field};
 use crate::runtime::App;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+
+/// The most of a body that is read only to be thrown away.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
@@ -24,7 +28,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
             let detail = "the body must be JSON: Content-Type: application/json";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let bytes = whole(request.into_body(), limit).await?;
+        let expects = request.headers().contains_key(header::EXPECT);
+        let bytes = whole(request.into_body(), limit, expects).await?;
         parse(&bytes).map(Json)
     }
 }
@@ -56,15 +61,30 @@ fn without_position(error: &serde_json::Error) -> String {
     words.rsplit_once(" at line ").map_or(words.clone(), |(words, _)| words.to_owned())
 }
 
-async fn whole(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let detail = format!("the body is larger than {limit} bytes (server.body_limit)");
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
-        }
-        Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off")),
+/// Reads a body whole. Of one that is too large the rest is read and thrown away, within bounds: a client that is cut
+/// off while it sends never sees why.
+async fn whole(mut body: Body, limit: usize, expects: bool) -> Result<Bytes, ApiError> {
+    let detail = format!("the body is larger than {limit} bytes (server.body_limit)");
+    let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail.clone());
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit && (expects || announced > limit.saturating_add(MAX_DISCARDED)) {
+        return Err(too_large());
     }
+    let mut read = BytesMut::with_capacity(announced.min(limit));
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let broken = |_| ApiError::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if read.len() + data.len() > limit || discarded > 0 {
+            discarded += data.len();
+            if discarded > MAX_DISCARDED {
+                break;
+            }
+        } else {
+            read.extend_from_slice(&data);
+        }
+    }
+    if discarded > 0 { Err(too_large()) } else { Ok(read.freeze()) }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -241,6 +241,7 @@ impl Reloader {
 
     /// Serves a new socket. The old one keeps accepting for a while, so that nobody who knew it is refused.
     pub(super) fn listen(&mut self, address: SocketAddr, listener: TcpListener, drain_delay: Duration) {
+        self.app.address.store(listener.local_addr().ok().map(Arc::new));
         let stop = self.app.tasks.stopping().child_token();
         let (front, app, stopped) = (Arc::clone(&self.front), Arc::clone(&self.app), stop.clone());
         self.app.tasks.spawn_graceful(move |_| front.serve(app, listener, stopped));

@@ -96,6 +96,7 @@ pub async fn start(
         snapshot: ArcSwap::new(Arc::clone(&snapshot)),
         last_reload: ArcSwapOption::empty(),
         disk: ArcSwap::from_pointee(Disk { matches: true, problems: Vec::new() }),
+        address: ArcSwapOption::empty(),
         workers: ArcSwap::from_pointee(Vec::new()),
         in_memory,
         keys_loaded: AtomicBool::new(false),

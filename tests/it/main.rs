@@ -1,1 +1,8 @@
-fn main() {}
+//! The black-box tests: the real binary against real servers. One binary, so that everything links once.
+//! Nothing here reaches into the program; what needs no process is tested beside the code.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
+
+mod harness; // starts the real binary in a folder of its own and asks it as each role
+
+mod http; // the API's manners
+mod tidy; // the layers, and what every file owes its reader

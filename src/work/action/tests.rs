@@ -1,3 +1,6 @@
+//! What actions do when they work, fail, take too long or leave children behind, on real processes and databases.
+//! The rules around an action are tested in `ledger` and `engine`.
+
 use crate::secret::Secret;
 use crate::settings::workers::{Action, Worker};
 use crate::work::fixture::{Replica, command, execute, file, memory, number, plan, shell, sql, until, worker};

@@ -1,3 +1,6 @@
+//! The scheduler as a whole: ticks in time, two replicas on one file, overlap, shutdown, an outage of the ledger.
+//! Single rules are tested in `ledger` and `due`.
+
 use crate::settings::workers::Worker;
 use crate::work::fixture::{
     Replica, due_in, execute, file, memory, number, plan, shell, sql, until, with_lease, worker,

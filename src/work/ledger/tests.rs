@@ -1,3 +1,6 @@
+//! What is recorded: unique ticks, claims, leases, fencing, the taking over of schedules, missed stretches.
+//! Nothing here waits for a clock.
+
 use super::*;
 use crate::settings::schedule::Schedule;
 use crate::work::fixture::{due_in, execute, file, ledger, memory, number, plan, shell, with_lease, worker, workers};
