@@ -38,7 +38,7 @@ pub enum Connection {
     /// SQLite.
     Sqlite(sqlite::Sqlite),
     /// Redis.
-    Redis(redis::Redis),
+    Redis(Box<redis::Redis>),
     /// MongoDB.
     Mongodb(mongodb::Mongodb),
 }
@@ -58,7 +58,7 @@ impl Store {
                 Connection::Sqlite(sqlite::Sqlite::open(&store, file))
             }
             settings::StoreKind::Redis { url } => {
-                Connection::Redis(redis::Redis::open(&store, url.expose_text().unwrap_or_default())?)
+                Connection::Redis(Box::new(redis::Redis::open(&store, url.expose_text().unwrap_or_default())?))
             }
             settings::StoreKind::Mongodb { url } => Connection::Mongodb(mongodb::Mongodb::open(&store, url)),
         };

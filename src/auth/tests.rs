@@ -157,7 +157,7 @@ fn a15_to_a26_a_proved_token_is_told_what_it_lacks() {
     assert!(matches!(verdict(&signed(r#"{"sub":"ann","role":"admin"}"#)), Err(Refusal::Lacking(_))), "the original's");
     let twice = claims().to_string().replacen('{', r#"{"role":"viewer","#, 1);
     assert!(matches!(verdict(&signed(&twice)), Err(Refusal::Lacking(_))), "a claim stands twice");
-    assert!(matches!(verdict(&signed(&claims().to_string().replace(&(NOW + 900).to_string(), "1e400"))), Err(_)));
+    assert!(verdict(&signed(&claims().to_string().replace(&(NOW + 900).to_string(), "1e400"))).is_err());
 }
 
 #[test]

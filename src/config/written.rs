@@ -169,7 +169,42 @@ macro_rules! store_kinds {
                 $($(#[$field_doc])* $field: $type,)*
             },)*
         }
+
+        impl Store {
+            /// What all kinds have in common.
+            #[must_use]
+            pub fn common(&self) -> StoreCommon<'_> {
+                match self {
+                    $(Self::$kind {
+                        url, max_connections, connect_timeout, operation_timeout, probe, required, on_unreachable, enabled, ..
+                    } => StoreCommon {
+                        url: url.as_ref(),
+                        max_connections: *max_connections,
+                        connect_timeout,
+                        operation_timeout,
+                        probe,
+                        required: *required,
+                        on_unreachable: *on_unreachable,
+                        enabled: *enabled,
+                    },)*
+                }
+            }
+        }
     };
+}
+
+/// What all kinds of stores have in common, as it was written.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "each field is the one of its name in `Store`")]
+pub struct StoreCommon<'a> {
+    pub url: Option<&'a Secret>,
+    pub max_connections: u32,
+    pub connect_timeout: &'a str,
+    pub operation_timeout: &'a str,
+    pub probe: &'a Probe,
+    pub required: bool,
+    pub on_unreachable: OnUnreachable,
+    pub enabled: bool,
 }
 
 store_kinds! {

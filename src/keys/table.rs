@@ -209,6 +209,7 @@ mod columns {
         list(json).iter().filter_map(|text| text.parse().ok()).collect()
     }
 
+    #[expect(clippy::box_collection, reason = "most keys have none, and a million of them are held in memory")]
     pub(super) fn map(json: Option<&str>) -> Option<Box<BTreeMap<String, String>>> {
         let map: BTreeMap<String, String> = serde_json::from_str(json?).ok()?;
         (!map.is_empty()).then(|| Box::new(map))

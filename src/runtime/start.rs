@@ -8,14 +8,14 @@ use super::report::{Ending, Report, Trigger};
 use super::snapshot::Snapshot;
 use super::tasks::Tasks;
 use super::watch::Watch;
-use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, follow};
+use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow};
 use crate::auth::dev;
 use crate::clock::Timestamp;
 use crate::config::environment::Environment;
 use crate::config::{Loaded, Sources};
 use crate::keys::Keys;
 use crate::name::StoreName;
-use crate::problem::{Problem, Problems};
+use crate::problem::{Place, Problem, Problems};
 use crate::settings::admin::SigningSecret;
 use crate::settings::{Home, Settings, stores};
 use crate::store::{Database, Store};
@@ -56,6 +56,9 @@ pub async fn start(
     let began = Instant::now();
     let (loaded, settings, warnings) =
         read(&sources).await.map_err(|(_, why)| StartError::Configuration(why.problems))?;
+    if !runs_workers && settings.scheduler.store == Home::Memory {
+        return Err(StartError::Configuration(ledger_in_memory()));
+    }
     // What was found once must stay: a file that vanishes is a mistake and never the wish for defaults.
     sources.config = sources.config.or_else(|| loaded.base_file.clone());
     let log = Log::install(&settings.telemetry);
@@ -63,29 +66,59 @@ pub async fn start(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
     let prepared = prepare(None, &settings, &metrics).await.map_err(|why| StartError::Refused(why.problems))?;
     let Prepared { changes, stores, auth, listener } = prepared;
-    let settings = Arc::new(settings);
     let snapshot = Arc::new(Snapshot {
         generation: 1,
-        settings: Arc::clone(&settings),
+        settings: Arc::new(settings),
         stores,
         auth,
         layers: loaded.layers.clone(),
         values: loaded.values.clone(),
         warnings,
     });
+    let (app, wishes) = app(&snapshot, part, metrics, &sources.environment).map_err(StartError::Internal)?;
+    let mut reloader = reloader(&app, sources, front, log, loaded);
+    reloader.publish(&Arc::new(Report {
+        attempt: 1,
+        ending: Ending::Applied,
+        generation: 1,
+        hash: snapshot.settings.hash.to_string(),
+        trigger: Trigger::Start,
+        actor: None,
+        at: Timestamp::now(),
+        took: began.elapsed(),
+        nodes: changes.into_iter().map(Into::into).collect(),
+        problems: Vec::new(),
+    }));
+    reloader.watch_stores(&snapshot);
+    follow::begin(&app, runs_workers);
+    keep_dev_token(&app, &snapshot)?;
+    if let Some(listener) = listener {
+        reloader.listen(snapshot.settings.server.bind, listener, Duration::ZERO);
+    }
+    app.tasks.spawn(reloader.run(wishes));
+    Ok(app)
+}
+
+/// The process as requests and tasks see it, before anything of it runs.
+fn app(
+    snapshot: &Arc<Snapshot>,
+    part: Part,
+    metrics: Arc<Metrics>,
+    environment: &Environment,
+) -> Result<(Arc<App>, mpsc::Receiver<Request>), String> {
+    let settings = &snapshot.settings;
     let in_memory = InMemory {
         keys: (settings.keys.store == Home::Memory).then(Database::in_memory),
         ledger: (settings.scheduler.store == Home::Memory).then(Database::in_memory),
     };
     let replica = replica_name();
-    let (database, follower) = keys_home(&snapshot, &in_memory).map_err(StartError::Internal)?;
+    let (database, follower) = keys_home(snapshot, &in_memory)?;
     let keys = Keys::new(database, follower, Arc::clone(&settings.keys));
-    let plan = plan(&snapshot, &in_memory).map_err(StartError::Internal)?;
-    let identity = Identity { replica: replica.clone() };
     let observer = Arc::new(Count::new(Arc::clone(&metrics)));
-    let work = Work::new(identity, base_env(&sources.environment), plan, observer);
+    let plan = plan(snapshot, &in_memory)?;
+    let work = Work::new(Identity { replica: replica.clone() }, base_env(environment), plan, observer);
     let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
-    let app = Arc::new(App {
+    let app = App {
         replica,
         part,
         started_at: Timestamp::now(),
@@ -93,7 +126,7 @@ pub async fn start(
         keys: Arc::new(keys),
         work: Arc::new(work),
         tasks: Tasks::default(),
-        snapshot: ArcSwap::new(Arc::clone(&snapshot)),
+        snapshot: ArcSwap::new(Arc::clone(snapshot)),
         last_reload: ArcSwapOption::empty(),
         disk: ArcSwap::from_pointee(Disk { matches: true, problems: Vec::new() }),
         address: ArcSwapOption::empty(),
@@ -103,44 +136,36 @@ pub async fn start(
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         requests,
-    });
-    let report = Report {
-        attempt: 1,
-        ending: Ending::Applied,
-        generation: 1,
-        hash: settings.hash.to_string(),
-        trigger: Trigger::Start,
-        actor: None,
-        at: Timestamp::now(),
-        took: began.elapsed(),
-        nodes: changes.into_iter().map(Into::into).collect(),
-        problems: Vec::new(),
     };
+    Ok((Arc::new(app), wishes))
+}
+
+/// The actor that will change the settings, with what was read first.
+fn reloader(app: &Arc<App>, sources: Sources, front: Arc<dyn Front>, log: Log, loaded: Loaded) -> Reloader {
     let mut watch = Watch::new();
     watch.follow(&loaded.files);
-    let digest = loaded.digest;
-    let mut reloader = Reloader {
-        app: Arc::clone(&app),
+    Reloader {
+        app: Arc::clone(app),
         sources,
         front,
         log,
         watch,
-        seen: digest,
-        running: digest,
+        seen: loaded.digest,
+        running: loaded.digest,
         loaded,
         attempts: 1,
         probes: BTreeMap::new(),
         listening: None,
-    };
-    reloader.publish(&Arc::new(report));
-    reloader.watch_stores(&snapshot);
-    follow::begin(&app, runs_workers);
-    keep_dev_token(&app, &snapshot)?;
-    if let Some(listener) = listener {
-        reloader.listen(settings.server.bind, listener, Duration::ZERO);
     }
-    app.tasks.spawn(reloader.run(wishes));
-    Ok(app)
+}
+
+/// Whoever serves without workers means another process to run them, which cannot see a ledger in this one.
+fn ledger_in_memory() -> Problems {
+    let mut problems = Problems::default();
+    let message = "is \"memory\", which no other process can see, and this one runs no workers";
+    let problem = Problem::new(Place::Nowhere, "scheduler.store", message);
+    problems.error(problem.hint("name a sqlite store, or serve with workers"));
+    problems
 }
 
 /// Gives the scheduled work its new plan, and the keys their new connections where their store was rebuilt.

@@ -123,16 +123,6 @@ pub enum OnUnreachable {
     Degraded,
 }
 
-/// What all kinds have in common, as it was written.
-struct Common<'a> {
-    max_connections: u32,
-    connect_timeout: &'a str,
-    operation_timeout: &'a str,
-    probe: &'a written::Probe,
-    required: bool,
-    on_unreachable: written::OnUnreachable,
-}
-
 impl Compiler<'_> {
     pub(super) fn stores(&mut self, declared: &Declared) -> BTreeMap<StoreName, Arc<Store>> {
         let mut stores = BTreeMap::new();
@@ -150,9 +140,10 @@ impl Compiler<'_> {
         stores
     }
 
-    /// `None` where it is switched off, or where its kind could not be understood.
+    /// `None` where it is switched off, or where its address could not be understood.
     fn one_store(&mut self, key: &str, name: StoreName, written: &written::Store) -> Option<Store> {
-        let (kind, common, enabled) = self.store_kind(key, written);
+        let common = written.common();
+        let kind = common.url.and_then(|url| self.store_kind(key, url, written));
         let store = Store {
             name,
             kind: kind?,
@@ -166,104 +157,27 @@ impl Compiler<'_> {
                 written::OnUnreachable::Degraded => OnUnreachable::Degraded,
             },
         };
-        enabled.then_some(store)
+        common.enabled.then_some(store)
     }
 
-    fn store_kind<'w>(&mut self, key: &str, written: &'w written::Store) -> (Option<StoreKind>, Common<'w>, bool) {
-        // One arm a kind, so that a new kind or a new field cannot be forgotten.
-        match written {
-            written::Store::Postgres {
-                url,
-                max_connections,
-                connect_timeout,
-                operation_timeout,
-                probe,
-                required,
-                on_unreachable,
-                enabled,
-                pooler,
-                migrate,
-            } => {
-                let url =
-                    url.as_ref().and_then(|url| self.store_url(key, url, "postgres", &["postgres", "postgresql"]));
-                let kind =
-                    url.map(|url| StoreKind::Postgres { url, pooler: (*pooler).into(), migrate: (*migrate).into() });
-                let common = Common {
-                    max_connections: *max_connections,
-                    connect_timeout,
-                    operation_timeout,
-                    probe,
-                    required: *required,
-                    on_unreachable: *on_unreachable,
-                };
-                (kind, common, *enabled)
+    /// One arm a kind, so that a new kind cannot be forgotten.
+    fn store_kind(&mut self, key: &str, url: &Secret, written: &written::Store) -> Option<StoreKind> {
+        Some(match written {
+            written::Store::Postgres { pooler, migrate, .. } => StoreKind::Postgres {
+                url: self.store_url(key, url, "postgres", &["postgres", "postgresql"])?,
+                pooler: (*pooler).into(),
+                migrate: (*migrate).into(),
+            },
+            written::Store::Sqlite { migrate, .. } => {
+                StoreKind::Sqlite { file: self.sqlite_file(key, url)?, migrate: (*migrate).into() }
             }
-            written::Store::Sqlite {
-                url,
-                max_connections,
-                connect_timeout,
-                operation_timeout,
-                probe,
-                required,
-                on_unreachable,
-                enabled,
-                migrate,
-            } => {
-                let file = url.as_ref().and_then(|url| self.sqlite_file(key, url));
-                let kind = file.map(|file| StoreKind::Sqlite { file, migrate: (*migrate).into() });
-                let common = Common {
-                    max_connections: *max_connections,
-                    connect_timeout,
-                    operation_timeout,
-                    probe,
-                    required: *required,
-                    on_unreachable: *on_unreachable,
-                };
-                (kind, common, *enabled)
+            written::Store::Redis { .. } => {
+                StoreKind::Redis { url: self.store_url(key, url, "redis", &["redis", "rediss"])? }
             }
-            written::Store::Redis {
-                url,
-                max_connections,
-                connect_timeout,
-                operation_timeout,
-                probe,
-                required,
-                on_unreachable,
-                enabled,
-            } => {
-                let url = url.as_ref().and_then(|url| self.store_url(key, url, "redis", &["redis", "rediss"]));
-                let common = Common {
-                    max_connections: *max_connections,
-                    connect_timeout,
-                    operation_timeout,
-                    probe,
-                    required: *required,
-                    on_unreachable: *on_unreachable,
-                };
-                (url.map(|url| StoreKind::Redis { url }), common, *enabled)
+            written::Store::Mongodb { .. } => {
+                StoreKind::Mongodb { url: self.store_url(key, url, "mongodb", &["mongodb", "mongodb+srv"])? }
             }
-            written::Store::Mongodb {
-                url,
-                max_connections,
-                connect_timeout,
-                operation_timeout,
-                probe,
-                required,
-                on_unreachable,
-                enabled,
-            } => {
-                let url = url.as_ref().and_then(|url| self.store_url(key, url, "mongodb", &["mongodb", "mongodb+srv"]));
-                let common = Common {
-                    max_connections: *max_connections,
-                    connect_timeout,
-                    operation_timeout,
-                    probe,
-                    required: *required,
-                    on_unreachable: *on_unreachable,
-                };
-                (url.map(|url| StoreKind::Mongodb { url }), common, *enabled)
-            }
-        }
+        })
     }
 
     /// A URL that the kind's own driver takes. What was found is never told: it may hold a password.
