@@ -146,9 +146,7 @@ impl Store {
 
     async fn ping(&self) -> Result<(), StoreError> {
         match &self.connection {
-            Connection::Postgres(postgres) => {
-                postgres.call("the probe", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
-            }
+            Connection::Postgres(postgres) => postgres.ping().await,
             Connection::Sqlite(sqlite) => {
                 sqlite.call("the probe", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
             }

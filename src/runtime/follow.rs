@@ -31,8 +31,11 @@ pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
 async fn keep_keys(app: &App, stop: &CancellationToken) {
     let mut trouble = Trouble::about("the key index is fresh again", "the key index cannot be kept fresh");
     while !stop.is_cancelled() {
-        let outcome = step(app).await;
-        trouble.tell(&outcome);
+        // A step that waits for a store must not hold up the end; what it reads can be read again.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = step(app) => trouble.tell(&outcome),
+        }
         pause(stop, FOLLOW_EVERY).await;
     }
 }
@@ -41,7 +44,10 @@ async fn keep_keys(app: &App, stop: &CancellationToken) {
 async fn work(app: &Arc<App>, stop: CancellationToken, runs_workers: bool) {
     let mut trouble = Trouble::about("the run ledger can be used", "the run ledger cannot be used");
     while !stop.is_cancelled() {
-        let outcome = prepare_ledger(app).await;
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = prepare_ledger(app) => outcome,
+        };
         trouble.tell(&outcome);
         if outcome.is_ok() {
             break;

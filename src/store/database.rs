@@ -58,9 +58,7 @@ impl Database {
     /// Any [`StoreError`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &self.kind {
-            Kind::Postgres(postgres) => {
-                postgres.call("ping", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
-            }
+            Kind::Postgres(postgres) => postgres.ping().await,
             Kind::Sqlite(sqlite) => {
                 sqlite.call("ping", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await
             }

@@ -4,9 +4,10 @@
 
 use super::StoreError;
 use crate::settings::stores::{Pooler, Store};
-use sqlx::PgConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an idle connection is kept before it is closed.
@@ -18,6 +19,7 @@ const MAX_LIFETIME: Duration = Duration::from_secs(1800);
 #[derive(Debug, Clone)]
 pub struct Postgres {
     pool: PgPool,
+    options: Arc<PgConnectOptions>,
     connect_timeout: Duration,
     operation_timeout: Duration,
     pooler: Pooler,
@@ -42,8 +44,14 @@ impl Postgres {
             .idle_timeout(IDLE_TIMEOUT)
             .max_lifetime(MAX_LIFETIME)
             .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Ok(Self { pool, connect_timeout: store.connect_timeout, operation_timeout: store.operation_timeout, pooler })
+            .connect_lazy_with(options.clone());
+        Ok(Self {
+            pool,
+            options: Arc::new(options),
+            connect_timeout: store.connect_timeout,
+            operation_timeout: store.operation_timeout,
+            pooler,
+        })
     }
 
     /// Runs one of the program's own pieces of work on a connection, within the store's `operation_timeout`.
@@ -81,6 +89,28 @@ impl Postgres {
                 Err(StoreError::TimedOut { what, limit })
             }
         }
+    }
+
+    /// Asks for nothing: on an idle connection where there is one, else on one of its own. The pool tries a refused
+    /// connection again until its time is over, and nobody would learn that it was refused.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let what = "the probe";
+        if self.pool.num_idle() > 0 || self.pool.size() >= self.pool.options().get_max_connections() {
+            return self.call(what, async |c| sqlx::query("select 1").execute(c).await.map(drop)).await;
+        }
+        let connecting = async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            sqlx::query("select 1").execute(&mut connection).await?;
+            connection.close().await
+        };
+        let limit = self.connect_timeout;
+        tokio::time::timeout(limit, connecting)
+            .await
+            .map_err(|_| StoreError::TimedOut { what, limit })?
+            .map_err(Into::into)
     }
 
     /// Whether a pooler in transaction mode stands in between: then no session state is used.

@@ -39,7 +39,7 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<(Vec<
             let mut tx = c.begin().await?;
             sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
             let last: Option<i64> = sqlx::query_scalar(
-                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2)",
+                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2) as newest",
             )
             .bind(seq)
             .bind(MAX_EVENTS)

@@ -35,7 +35,7 @@ pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<(Vec<Reco
         .call("following the keys", async |c| {
             let mut tx = c.begin().await?;
             let last: Option<i64> = sqlx::query_scalar(
-                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2)",
+                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2) as newest",
             )
             .bind(seq)
             .bind(MAX_EVENTS)
