@@ -5,6 +5,7 @@ mod check; // compiles the configuration and prints every mistake
 mod healthcheck; // asks /health/live, for containers without curl
 mod migrate; // brings the schema of keys and ledger up to date
 mod report; // how mistakes and refusals are printed, and which exit code they have
+mod schema; // the JSON Schema of the file
 mod serve; // the server
 mod server; // which running server a command means
 mod smoke; // health, metrics, and a key's whole life on a running server
@@ -49,6 +50,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check the configuration and print every mistake; opens no connection.
     Check(check::Check),
+    /// Print the JSON Schema of monolith.toml, for editors.
+    Schema,
     /// Bring the schema of keys and ledger up to date.
     Migrate(migrate::Migrate),
     /// Make and inspect admin tokens.
@@ -78,6 +81,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(serve) => serve.run(sources),
         Command::Check(check) => check.run(&sources),
+        Command::Schema => Ok(schema::run()),
         Command::Migrate(migrate) => migrate.run(&sources),
         Command::Token(token) => token.run(&sources),
         Command::Smoke(smoke) => smoke.run(&sources),

@@ -56,6 +56,8 @@ pub struct Loaded {
     pub base_dir: PathBuf,
     /// The base file, where there is one: from then on it must not vanish.
     pub base_file: Option<PathBuf>,
+    /// The text of the base file; it may hold secrets, and is only compared and pointed into.
+    pub base_text: Secret,
     /// The layers, lowest first.
     pub layers: Vec<LayerInfo>,
     /// Everything that is wrong so far.
@@ -126,6 +128,11 @@ pub fn load(sources: &Sources) -> Loaded {
     let mut stack = Vec::new();
     let base = files.layer(&base_file, sources.config.is_some(), &mut problems);
     let found = base.is_some();
+    if found && files.text_of(&base_file).trim_ascii().is_empty() {
+        let place = Place::File { path: base_file.display().to_string(), line: 1, column: 1 };
+        let problem = Problem::new(place, "", "the file is empty");
+        problems.error(problem.hint("a file with a comment in it would mean the defaults"));
+    }
     stack.extend(base);
     if crate::name::is_name(&profile) {
         let path = base_dir.join("profiles").join(format!("{profile}.toml"));
@@ -150,6 +157,7 @@ pub fn load(sources: &Sources) -> Loaded {
         secrets,
         profile,
         base_dir,
+        base_text: Secret::new(files.text_of(&base_file)),
         base_file: found.then_some(base_file),
         layers: merged.layers.iter().map(Layer::info).collect(),
         problems,

@@ -115,7 +115,7 @@ struct Request {
 /// How many wishes for a reload may wait; more are answered by "busy".
 const MAX_REQUESTS: usize = 16;
 /// The longest that somebody waits for the outcome of a reload.
-const RELOAD_LIMIT: Duration = Duration::from_secs(120);
+pub const RELOAD_LIMIT: Duration = Duration::from_secs(120);
 
 impl App {
     /// What is live now. A request loads it once and sees one generation to its end.

@@ -134,6 +134,16 @@ impl Store {
         }
     }
 
+    /// How many others hold its connections: keys, the ledger, runs in progress.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        match &self.connection {
+            Connection::Postgres(postgres) => postgres.other_users(),
+            Connection::Sqlite(sqlite) => sqlite.other_users(),
+            Connection::Redis(_) | Connection::Mongodb(_) => 0,
+        }
+    }
+
     /// Refuses new users and closes each connection when its user is done.
     pub async fn close(&self) {
         match &self.connection {

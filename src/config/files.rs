@@ -79,6 +79,11 @@ impl Reader {
         }
     }
 
+    /// The bytes of a file once more, or none.
+    pub(super) fn text_of(&self, path: &Path) -> Vec<u8> {
+        self.read_plain(path).unwrap_or_default()
+    }
+
     /// Reads a file whole.
     ///
     /// # Errors

@@ -1,6 +1,10 @@
 //! The shape of the file, read off the JSON Schema that the types of `written` generate: one source for the editor's
 //! schema, for the walk over a text, and for what a variable may set.
 
+mod editors; // the schema as editors want it
+
+pub use editors::for_editors;
+
 use super::written::Written;
 use serde_json::{Map, Value as Json};
 

@@ -3,7 +3,7 @@
 
 use super::answer::{ApiError, PROBLEM_JSON};
 use super::headers;
-use crate::runtime::App;
+use crate::runtime::{App, RELOAD_LIMIT};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tower::Service;
 
 /// The longest request id that is taken over from a client.
@@ -64,7 +65,7 @@ impl Manners {
         let id = self.request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
         request.extensions_mut().insert(Peer(peer));
-        let limit = self.app.snapshot().settings.server.request_timeout;
+        let limit = self.limit(&request);
         // The router is only read; cloning it clones one pointer.
         let mut router = self.router.clone();
         let answering = AssertUnwindSafe(router.call(request.map(Body::new))).catch_unwind();
@@ -83,6 +84,14 @@ impl Manners {
         headers.insert(headers::REQUEST_ID, id);
         headers.insert(headers::REPLICA, self.replica.clone());
         Ok(response)
+    }
+
+    /// How long a request may take. A reload logs in to every changed store, each within its own limits.
+    fn limit(&self, request: &Request<Incoming>) -> Duration {
+        match request.uri().path() {
+            "/api/admin/config/reload" => RELOAD_LIMIT,
+            _ => self.app.snapshot().settings.server.request_timeout,
+        }
     }
 
     /// The client's own id, where it is one that cannot hurt a log; else a new one.

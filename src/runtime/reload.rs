@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::config::{self, Loaded, Sources};
 use crate::name::StoreName;
 use crate::problem::{Place, Problem};
+use crate::secret::Secret;
 use crate::settings::diff::Effect;
 use crate::settings::{self, Settings};
 use crate::store::Store;
@@ -22,8 +23,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long the pools of a retired store may finish what they are doing.
-const RETIRE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a text that is the beginning of the running one must stay unchanged.
+const HALF_WRITTEN: Duration = Duration::from_secs(5);
+/// Between two looks whether a retired store has users left.
+const RETIRE_LOOK: Duration = Duration::from_millis(100);
+/// How long closing the connections of a retired store may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads and compiles once; blocking work is kept off the async threads.
 pub(super) async fn read(sources: &Sources) -> Result<(Loaded, Settings, Vec<Problem>), (Option<Loaded>, Rejection)> {
@@ -57,6 +62,10 @@ pub(super) struct Reloader {
     pub(super) running: [u8; 32],
     /// The files of the last reading.
     pub(super) loaded: Loaded,
+    /// The text of the base file that is running.
+    pub(super) running_text: Secret,
+    /// Since when the base file is a beginning of that text and nothing more.
+    pub(super) cut_off: Option<([u8; 32], Instant)>,
     pub(super) attempts: u64,
     pub(super) probes: BTreeMap<StoreName, (Arc<Store>, CancellationToken)>,
     pub(super) listening: Option<(SocketAddr, CancellationToken)>,
@@ -96,12 +105,32 @@ impl Reloader {
     async fn look(&mut self) {
         let now = digest(&self.loaded.base_dir, &self.loaded.files).await;
         if now == self.seen {
+            self.cut_off = None;
             return;
         }
-        if let Some(settled) = settled(&self.loaded.base_dir, &self.loaded.files).await
-            && settled != self.seen
-        {
+        let Some(settled) = settled(&self.loaded.base_dir, &self.loaded.files).await else { return };
+        if settled != self.seen && !self.may_be_half_written(settled).await {
             self.attempt(Trigger::File, None).await;
+        }
+    }
+
+    /// A text that is the beginning of the running one is what a write leaves that was interrupted or is still going on,
+    /// and it may well be valid. It must stay as it is for a while before it is believed.
+    async fn may_be_half_written(&mut self, digest: [u8; 32]) -> bool {
+        let Some(file) = self.loaded.base_file.clone().or_else(|| self.sources.config.clone()) else { return false };
+        let text =
+            tokio::task::spawn_blocking(move || std::fs::read(file).unwrap_or_default()).await.unwrap_or_default();
+        let running = self.running_text.expose();
+        if text.is_empty() || text.len() >= running.len() || !running.starts_with(&text) {
+            self.cut_off = None;
+            return false;
+        }
+        match self.cut_off {
+            Some((seen, since)) if seen == digest => since.elapsed() < HALF_WRITTEN,
+            _ => {
+                self.cut_off = Some((digest, Instant::now()));
+                true
+            }
         }
     }
 
@@ -109,6 +138,10 @@ impl Reloader {
     pub(super) async fn attempt(&mut self, trigger: Trigger, actor: Option<String>) -> Arc<Report> {
         let began = Instant::now();
         self.attempts += 1;
+        if trigger != Trigger::File {
+            // Whoever asks may ask in the middle of a write; a file trigger has waited for it already.
+            settled(&self.loaded.base_dir, &self.loaded.files).await;
+        }
         let outcome = self.change().await;
         let snapshot = self.app.snapshot();
         let (ending, nodes, problems) = match outcome {
@@ -145,7 +178,7 @@ impl Reloader {
         self.seen = loaded.digest;
         let running = self.app.snapshot.load_full();
         if *running.settings == settings {
-            self.running = loaded.digest;
+            self.is_running(&loaded);
             self.remember(loaded);
             return Ok((Ending::Unchanged, Vec::new()));
         }
@@ -159,9 +192,14 @@ impl Reloader {
         };
         let nodes = prepared.changes.iter().cloned().map(Into::into).collect();
         self.commit(prepared, settings, &loaded, warnings).await;
-        self.running = loaded.digest;
+        self.is_running(&loaded);
         self.remember(loaded);
         Ok((Ending::Applied, nodes))
+    }
+
+    fn is_running(&mut self, loaded: &Loaded) {
+        self.running = loaded.digest;
+        self.running_text = loaded.base_text.clone();
     }
 
     fn remember(&mut self, loaded: Loaded) {
@@ -223,19 +261,16 @@ impl Reloader {
         token
     }
 
-    /// Closes the pools that no longer belong to anything, after their last user.
+    /// Closes the pools that no longer belong to anything, after their last user: a request or a run in progress keeps
+    /// the connections it began with.
     fn retire_stores(&self, old: &Snapshot, new: &Snapshot) {
+        let longest = old.settings.workers.values().map(|worker| worker.timeout).max().unwrap_or_default();
+        let limit = longest + old.settings.server.request_timeout;
         for (name, store) in &old.stores {
             let kept = new.stores.get(name).is_some_and(|kept| Arc::ptr_eq(kept, store));
-            if kept {
-                continue;
+            if !kept {
+                self.app.tasks.spawn(retire(name.clone(), Arc::clone(store), limit));
             }
-            let (name, store) = (name.clone(), Arc::clone(store));
-            self.app.tasks.spawn(async move {
-                if tokio::time::timeout(RETIRE_LIMIT, store.close()).await.is_err() {
-                    tracing::warn!(store = %name, "the old pool of {name} is still in use a minute after its retirement");
-                }
-            });
         }
     }
 
@@ -279,5 +314,19 @@ impl Reloader {
                 }
             }
         }
+    }
+}
+
+/// Waits for the last user of a retired store, within a limit, and closes it.
+async fn retire(name: StoreName, store: Arc<Store>, limit: Duration) {
+    let give_up = Instant::now() + limit;
+    while store.users() > 0 && Instant::now() < give_up {
+        tokio::time::sleep(RETIRE_LOOK).await;
+    }
+    if store.users() > 0 {
+        tracing::warn!(store = %name, "the old connections of {name} are still in use after {limit:?}; they are closed");
+    }
+    if tokio::time::timeout(CLOSE_LIMIT, store.close()).await.is_err() {
+        tracing::warn!(store = %name, "the old connections of {name} did not close in time");
     }
 }

@@ -152,6 +152,8 @@ fn reloader(app: &Arc<App>, sources: Sources, front: Arc<dyn Front>, log: Log, l
         watch,
         seen: loaded.digest,
         running: loaded.digest,
+        running_text: loaded.base_text.clone(),
+        cut_off: None,
         loaded,
         attempts: 1,
         probes: BTreeMap::new(),

@@ -18,7 +18,8 @@ const MAX_LIFETIME: Duration = Duration::from_secs(1800);
 /// A pool of connections to one PostgreSQL database.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    pool: PgPool,
+    /// Shared by every clone of this handle, so that its users can be counted.
+    pool: Arc<PgPool>,
     options: Arc<PgConnectOptions>,
     connect_timeout: Duration,
     operation_timeout: Duration,
@@ -46,7 +47,7 @@ impl Postgres {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
         Ok(Self {
-            pool,
+            pool: Arc::new(pool),
             options: Arc::new(options),
             connect_timeout: store.connect_timeout,
             operation_timeout: store.operation_timeout,
@@ -123,6 +124,12 @@ impl Postgres {
     #[must_use]
     pub fn pool_size(&self) -> (u32, u32) {
         (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    /// How many clones of this handle there are beside the one that is asked.
+    #[must_use]
+    pub fn other_users(&self) -> usize {
+        Arc::strong_count(&self.pool).saturating_sub(1)
     }
 
     /// Refuses new checkouts and closes each connection when its user is done.

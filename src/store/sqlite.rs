@@ -6,6 +6,7 @@ use crate::settings::stores::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The limit of one operation on a database in memory, which has no section of its own to say it.
@@ -14,7 +15,8 @@ const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pool of connections to one SQLite database.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
-    pool: SqlitePool,
+    /// Shared by every clone of this handle, so that its users can be counted.
+    pool: Arc<SqlitePool>,
     connect_timeout: Duration,
     operation_timeout: Duration,
     in_memory: bool,
@@ -36,7 +38,7 @@ impl Sqlite {
             .test_before_acquire(false)
             .connect_lazy_with(options);
         let (connect_timeout, operation_timeout) = (store.connect_timeout, store.operation_timeout);
-        Self { pool, connect_timeout, operation_timeout, in_memory: false }
+        Self { pool: Arc::new(pool), connect_timeout, operation_timeout, in_memory: false }
     }
 
     /// Prepares a database in memory: one connection that is never closed, for closing it would erase everything.
@@ -50,7 +52,12 @@ impl Sqlite {
             .acquire_timeout(MEMORY_TIMEOUT)
             .test_before_acquire(false)
             .connect_lazy_with(options().in_memory(true));
-        Self { pool, connect_timeout: MEMORY_TIMEOUT, operation_timeout: MEMORY_TIMEOUT, in_memory: true }
+        Self {
+            pool: Arc::new(pool),
+            connect_timeout: MEMORY_TIMEOUT,
+            operation_timeout: MEMORY_TIMEOUT,
+            in_memory: true,
+        }
     }
 
     /// Runs one of the program's own pieces of work on a connection, within the store's `operation_timeout`.
@@ -96,6 +103,12 @@ impl Sqlite {
     #[must_use]
     pub fn pool_size(&self) -> (u32, u32) {
         (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    /// How many clones of this handle there are beside the one that is asked.
+    #[must_use]
+    pub fn other_users(&self) -> usize {
+        Arc::strong_count(&self.pool).saturating_sub(1)
     }
 
     /// Refuses new checkouts and closes each connection when its user is done.
