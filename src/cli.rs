@@ -2,6 +2,7 @@
 //! A command does its work through the library or, for a running server, through the typed client.
 
 mod check; // compiles the configuration and prints every mistake
+mod explain; // where a value comes from
 mod healthcheck; // asks /health/live, for containers without curl
 mod migrate; // brings the schema of keys and ledger up to date
 mod report; // how mistakes and refusals are printed, and which exit code they have
@@ -50,6 +51,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check the configuration and print every mistake; opens no connection.
     Check(check::Check),
+    /// Say where a value comes from: the layer that won, and every layer that lost.
+    Explain(explain::Explain),
     /// Print the JSON Schema of monolith.toml, for editors.
     Schema,
     /// Bring the schema of keys and ledger up to date.
@@ -81,6 +84,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(serve) => serve.run(sources),
         Command::Check(check) => check.run(&sources),
+        Command::Explain(explain) => explain.run(&sources),
         Command::Schema => Ok(schema::run()),
         Command::Migrate(migrate) => migrate.run(&sources),
         Command::Token(token) => token.run(&sources),

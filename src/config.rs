@@ -2,6 +2,7 @@
 //! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
 
 pub mod environment; // the variables of the process, and which keys they set
+pub mod explain; // where a value comes from
 pub mod files; // reads a file that may be anything, within bounds
 pub mod layers; // one layer each: its values and the place of every key
 pub mod mask; // shows values without their secrets
@@ -46,6 +47,8 @@ pub struct Loaded {
     pub written: Option<Written>,
     /// The merged values as they may be shown: every secret masked.
     pub values: serde_json::Value,
+    /// Where each value comes from, for whoever asks.
+    pub explain: explain::Explain,
     /// Where each key was written.
     pub places: Places,
     /// The value of each declared secret, or what is wrong with its source.
@@ -145,14 +148,20 @@ pub fn load(sources: &Sources) -> Loaded {
     stack.extend(environment::declared(&sources.environment, &stack, &schema, &mut problems));
     stack.extend(environment::flags(&sources.flags, &stack, &schema, &mut problems));
 
+    let as_read = stack.clone();
     let merged = merge::merge(stack, &profile, &mut problems);
     let walk::Read { written, values, places } = walk::read(&schema, &merged, &mut problems);
+    let explain = match merged.layers.first() {
+        Some(defaults) => explain::Explain::new(&schema, defaults, &as_read, &values, &places),
+        None => explain::Explain::default(),
+    };
     let declared = written.as_ref().map(|w| &w.secrets);
     let secrets = secrets::resolve(declared, &places, sources, &mut files, &mut problems);
     let digest = files.digest();
     Loaded {
         written,
         values,
+        explain,
         places,
         secrets,
         profile,

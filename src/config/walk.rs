@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The values as they may be shown, every text that may hold a secret masked.
-fn shown(schema: &Schema, place: &Json, value: &Value) -> Json {
+pub(super) fn shown(schema: &Schema, place: &Json, value: &Value) -> Json {
     match (schema.shape(place), value) {
         (Shape::Text { secret: true }, Value::String(_, text)) => Json::String(masked(text)),
         (Shape::Table(table), Value::Dict(_, dict)) => dict

@@ -2,6 +2,7 @@
 //! Values are masked by `config`; nothing here reads a file.
 
 use super::answer::ApiError;
+use super::body::Params;
 use super::caller::{Operator, Viewer};
 use super::show;
 use crate::runtime::App;
@@ -33,6 +34,27 @@ pub(super) async fn running(State(app): State<Arc<App>>, Viewer(_): Viewer) -> J
         },
         values: snapshot.values.clone(),
     })
+}
+
+/// Where a value comes from: the layer that won, and every layer that lost.
+#[utoipa::path(get, path = "/api/admin/config/explain", tag = "config", security(("token" = [])),
+    params(wire::ExplainQuery),
+    responses((status = 200, body = wire::Explanation), (status = 401, body = wire::ProblemBody),
+              (status = 404, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody)))]
+pub(super) async fn explain(
+    State(app): State<Arc<App>>,
+    Viewer(_): Viewer,
+    Params(query): Params<wire::ExplainQuery>,
+) -> Result<Json<wire::Explanation>, ApiError> {
+    let found =
+        app.snapshot().explain.key(&query.key).ok_or_else(|| ApiError::not_found("key in the configuration"))?;
+    let layers = found.layers.into_iter().map(|voice| wire::ExplainedLayer {
+        layer: voice.layer,
+        place: voice.place.map(|place| place.to_string()),
+        value: voice.value,
+        wins: voice.wins,
+    });
+    Ok(Json(wire::Explanation { key: found.key, value: found.value, masked: found.masked, layers: layers.collect() }))
 }
 
 /// Reads the files again and applies them as a whole, or changes nothing.

@@ -54,6 +54,7 @@ fn described(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
         routes!(workers::run),
         routes!(workers::output),
         routes!(config::running),
+        routes!(config::explain),
         routes!(config::reload),
         routes!(stores::list),
         routes!(whoami::whoami),

@@ -219,6 +219,7 @@ impl Reloader {
             auth: prepared.auth,
             layers: loaded.layers.clone(),
             values: loaded.values.clone(),
+            explain: loaded.explain.clone(),
             warnings,
         });
         self.app.snapshot.store(Arc::clone(&snapshot));

@@ -3,6 +3,7 @@
 
 use crate::auth::Auth;
 use crate::config::LayerInfo;
+use crate::config::explain::Explain;
 use crate::name::StoreName;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub layers: Vec<LayerInfo>,
     /// The merged values, secrets masked.
     pub values: serde_json::Value,
+    /// Where each value comes from.
+    pub explain: Explain,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
 }

@@ -73,6 +73,7 @@ pub async fn start(
         auth,
         layers: loaded.layers.clone(),
         values: loaded.values.clone(),
+        explain: loaded.explain.clone(),
         warnings,
     });
     let (app, wishes) = app(&snapshot, part, metrics, &sources.environment).map_err(StartError::Internal)?;
