@@ -2,6 +2,7 @@
 //! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
 
 pub mod environment; // the variables of the process, and which keys they set
+pub mod excerpt; // the line that a mistake is in
 pub mod explain; // where a value comes from
 pub mod files; // reads a file that may be anything, within bounds
 pub mod layers; // one layer each: its values and the place of every key
@@ -61,6 +62,8 @@ pub struct Loaded {
     pub base_file: Option<PathBuf>,
     /// The text of the base file; it may hold secrets, and is only compared and pointed into.
     pub base_text: Secret,
+    /// The texts of all files that were read, to point into.
+    pub texts: BTreeMap<String, Secret>,
     /// The layers, lowest first.
     pub layers: Vec<LayerInfo>,
     /// Everything that is wrong so far.
@@ -166,6 +169,7 @@ pub fn load(sources: &Sources) -> Loaded {
         secrets,
         profile,
         base_dir,
+        texts: files.texts(),
         base_text: Secret::new(files.text_of(&base_file)),
         base_file: found.then_some(base_file),
         layers: merged.layers.iter().map(Layer::info).collect(),

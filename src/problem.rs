@@ -46,13 +46,35 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, where we can tell.
     pub hint: Option<String>,
+    /// The line it is in, for whoever reads it on a screen.
+    pub excerpt: Option<Excerpt>,
+}
+
+/// A line of a file with a spot in it, without what may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Excerpt {
+    /// The line.
+    pub line: String,
+    /// Where the spot begins, in characters from one.
+    pub column: usize,
+    /// How long it is.
+    pub width: usize,
+}
+
+impl Excerpt {
+    /// The line and, under it, the spot; `number` is the line's.
+    fn write(&self, f: &mut fmt::Formatter<'_>, number: usize) -> fmt::Result {
+        let margin = number.to_string().len();
+        let (blank, indent) = (" ".repeat(margin), " ".repeat(self.column.saturating_sub(1)));
+        write!(f, "\n  {number} | {}\n  {blank} | {indent}{}", self.line, "^".repeat(self.width))
+    }
 }
 
 impl Problem {
     /// A problem with a key, without a hint.
     #[must_use]
     pub fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into(), hint: None }
+        Self { place, key: key.into(), message: message.into(), hint: None, excerpt: None }
     }
 
     /// The same with advice.
@@ -64,6 +86,7 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
+    /// On one or two lines; with `{:#}` also the line of the file that it is in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.place != Place::Nowhere {
             write!(f, "{}: ", self.place)?;
@@ -72,6 +95,11 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.message)?;
+        if f.alternate()
+            && let (Some(excerpt), Place::File { line, .. }) = (&self.excerpt, &self.place)
+        {
+            excerpt.write(f, *line)?;
+        }
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),
@@ -107,6 +135,11 @@ impl Problems {
         other.warnings.into_iter().for_each(|p| self.warning(p));
     }
 
+    /// Changes each of them, such as by adding the line it is in.
+    pub fn for_each(&mut self, mut change: impl FnMut(&mut Problem)) {
+        self.errors.iter_mut().chain(&mut self.warnings).for_each(&mut change);
+    }
+
     /// Whether there is any mistake; warnings do not count.
     #[must_use]
     pub fn any(&self) -> bool {
@@ -140,10 +173,10 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in self.errors() {
-            writeln!(f, "error: {problem}")?;
+            writeln!(f, "error: {problem:#}")?;
         }
         for problem in self.warnings() {
-            writeln!(f, "warning: {problem}")?;
+            writeln!(f, "warning: {problem:#}")?;
         }
         Ok(())
     }

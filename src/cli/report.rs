@@ -80,6 +80,6 @@ pub(super) fn words(text: impl Display) {
 /// Prints warnings.
 pub(super) fn warnings(warnings: &[Problem]) {
     for warning in warnings {
-        words(format_args!("warning: {warning}\n"));
+        words(format_args!("warning: {warning:#}\n"));
     }
 }

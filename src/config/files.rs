@@ -3,6 +3,7 @@
 
 use super::layers::Layer;
 use crate::problem::{Place, Problem, Problems};
+use crate::secret::Secret;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -20,6 +21,8 @@ pub struct Reader {
     data: Option<PathBuf>,
     /// What was found in each file that was asked for.
     seen: BTreeMap<PathBuf, [u8; 32]>,
+    /// The texts of layers, by the name they are shown under.
+    texts: BTreeMap<String, Secret>,
 }
 
 impl Reader {
@@ -30,6 +33,7 @@ impl Reader {
             base_dir: base_dir.to_path_buf(),
             data: base_dir.join("..data").canonicalize().ok(),
             seen: BTreeMap::new(),
+            texts: BTreeMap::new(),
         }
     }
 
@@ -61,7 +65,10 @@ impl Reader {
         let shown = self.shown(path);
         match self.read(path) {
             Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Layer::from_toml(&shown, &text, problems),
+                Ok(text) => {
+                    self.texts.insert(shown.clone(), Secret::new(text.as_str()));
+                    Layer::from_toml(&shown, &text, problems)
+                }
                 Err(error) => {
                     let good = error.utf8_error().valid_up_to();
                     let line = 1 + error.as_bytes().iter().take(good).filter(|b| **b == b'\n').count();
@@ -77,6 +84,11 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// The texts of the layers that were read.
+    pub(super) fn texts(&self) -> BTreeMap<String, Secret> {
+        self.texts.clone()
     }
 
     /// The bytes of a file once more, or none.

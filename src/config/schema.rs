@@ -110,6 +110,23 @@ impl Schema {
         }
     }
 
+    /// Whether a text at this key may hold a secret.
+    #[must_use]
+    pub fn is_secret(&self, key: &str) -> bool {
+        let mut places = vec![&self.root];
+        for part in key.split(['.', '[']) {
+            let index = part.ends_with(']');
+            places = places
+                .into_iter()
+                .flat_map(|place| match self.shape(place) {
+                    Shape::Array(items) if index => vec![items],
+                    _ => self.inside(place, part),
+                })
+                .collect();
+        }
+        places.iter().any(|place| matches!(self.shape(place), Shape::Text { secret: true }))
+    }
+
     /// The key beside a wrong one that looks most like it, as far as the schema goes without names.
     #[must_use]
     pub fn nearest(&self, key: &str) -> Option<String> {

@@ -31,8 +31,8 @@ pub(super) fn resolve(
                 continue;
             }
         };
-        let value = one(source, &key, places, sources, files).map_err(|(key, message)| {
-            let mut problem = Problem::new(places.of(&key), key, message);
+        let value = one(source, &key, places, sources, files).map_err(|(at, message)| {
+            let mut problem = Problem::new(places.of(&at), at, message);
             if let Some(variable) = &source.env {
                 problem = problem.hint(format!("export {variable}=..., or give the secret another source"));
             }
@@ -40,6 +40,7 @@ pub(super) fn resolve(
         });
         if let Err(problem) = &value
             && !is_unset_jwt(text, source, sources)
+            && !problems.concern(&key)
         {
             problems.error(problem.clone());
         }

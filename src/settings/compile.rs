@@ -3,6 +3,8 @@
 
 use super::{Hash, Home, Profile, Settings, stores::StoreKind};
 use crate::clock::{self, Timestamp};
+use crate::config::excerpt::point_into;
+use crate::config::schema::Schema;
 use crate::config::{Loaded, written::Written};
 use crate::name::{SecretName, StoreName};
 use crate::problem::{Problem, Problems};
@@ -22,6 +24,7 @@ pub fn compile(loaded: &Loaded, now: Timestamp) -> Result<(Settings, Vec<Problem
     let profile = Profile(loaded.profile.clone());
     let mut compiler = Compiler { loaded, problems: loaded.problems.clone(), profile, now };
     let settings = loaded.written.as_ref().map(|written| compiler.settings(written));
+    point_into(&mut compiler.problems, &loaded.texts, &Schema::new());
     match settings {
         Some(settings) if !compiler.problems.any() => Ok((settings, compiler.problems.warnings())),
         _ => Err(compiler.problems),

@@ -212,13 +212,18 @@ impl Compiler<'_> {
     ) -> Option<Action> {
         match written {
             written::Run::Sql { store, statement, transactional } => {
-                let name = self.store(&format!("{key}.store"), store.as_deref()?, kinds, stores)?;
-                if !kinds.get(&name).is_some_and(StoreKind::is_sql) {
-                    self.error(&format!("{key}.store"), format!("`{name}` is not a postgres or sqlite store"));
+                // Both are looked at before either is missed: one mistake must not hide the other.
+                let at = format!("{key}.store");
+                let name = store.as_deref().and_then(|store| self.store(&at, store, kinds, stores));
+                if let Some(kind) = name.as_ref().and_then(|name| kinds.get(name)).filter(|kind| !kind.is_sql()) {
+                    self.error(
+                        &at,
+                        format!("must be a postgres or sqlite store, found one of the kind {}", kind.as_str()),
+                    );
                 }
-                let statement = Statement::parse(statement.as_deref()?);
+                let statement = statement.as_deref().map(Statement::parse).transpose();
                 let statement = statement.map_err(|message| self.error(&format!("{key}.statement"), message)).ok()?;
-                Some(Action::Sql { store: name, statement, transactional: transactional.unwrap_or(true) })
+                Some(Action::Sql { store: name?, statement: statement?, transactional: transactional.unwrap_or(true) })
             }
             written::Run::Command { argv, env, cwd } => {
                 let argv = argv.clone()?;
