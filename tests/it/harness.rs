@@ -61,6 +61,19 @@ pub fn monolith(base: &str) -> Builder {
         .env("JWT_SECRET", JWT_SECRET)
 }
 
+/// Prepares a server as it is shipped: its file and its profiles, on a laptop that never saw it before.
+pub fn shipped() -> Builder {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(root.join("monolith.toml"), dir.path().join("monolith.toml")).unwrap();
+    fs::create_dir(dir.path().join("profiles")).unwrap();
+    for entry in fs::read_dir(root.join("profiles")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.path().join("profiles").join(path.file_name().unwrap())).unwrap();
+    }
+    Builder { dir, env: Vec::new(), args: Vec::new() }
+}
+
 impl Builder {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
@@ -126,6 +139,12 @@ impl TestMonolith {
 
     pub fn folder(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The variables with which a command finds this server: the address that it chose stands in no file.
+    pub fn as_seen_by_commands(&self) -> Vec<(String, String)> {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        self.env.iter().cloned().chain([("MONOLITH_SERVER__BIND".to_owned(), address)]).collect()
     }
 
     pub fn pid(&self) -> u32 {

@@ -6,4 +6,5 @@
 mod harness; // starts the real binary in a folder of its own and asks it as each role
 
 mod http; // the API's manners
+mod readme; // the README's tour, run as it stands
 mod tidy; // the layers, and what every file owes its reader
