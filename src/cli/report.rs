@@ -52,7 +52,11 @@ impl Failure {
 
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
-        Self { code: error.exit_code(), lines: format!("error: {error}\n") }
+        let failure = Self { code: error.exit_code(), lines: format!("error: {error}\n") };
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

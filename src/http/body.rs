@@ -34,8 +34,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     }
 }
 
-/// Reads JSON, and says which field does not fit.
+/// Reads JSON. Which field does not fit is looked for only once something does not: most bodies are right.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).or_else(|_| explained(bytes))
+}
+
+fn explained<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize::<_, T>(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -70,7 +74,7 @@ async fn whole(mut body: Body, limit: usize, expects: bool) -> Result<Bytes, Api
     if announced > limit && (expects || announced > limit.saturating_add(MAX_DISCARDED)) {
         return Err(too_large());
     }
-    let mut read = BytesMut::with_capacity(announced.min(limit));
+    let mut read = BytesMut::new();
     let mut discarded = 0;
     while let Some(frame) = body.frame().await {
         let broken = |_| ApiError::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off");

@@ -34,7 +34,7 @@ pub(super) async fn prepare(
     refuse_restarts(&changes)?;
     let mut problems = Problems::default();
     let stores = open_stores(running, candidate, metrics, &mut problems).await;
-    let auth = auth(candidate).map_err(|problem| problems.error(problem)).ok();
+    let auth = auth(candidate, &mut problems);
     let listener = match listen(running, &candidate.server).await {
         Ok(listener) => listener,
         Err(problem) => {
@@ -113,18 +113,19 @@ async fn prove(store: &Store, metrics: &Metrics) -> Option<Problem> {
     Some(problem.hint("on_unreachable = \"degraded\" would apply the change all the same"))
 }
 
-fn auth(candidate: &Settings) -> Result<Arc<Auth>, Problem> {
+fn auth(candidate: &Settings, problems: &mut Problems) -> Option<Arc<Auth>> {
     let needs_one = candidate.admin.signing_keys.iter().any(|key| key.secret == SigningSecret::Generated);
-    let generated = if needs_one {
-        let secret = dev::secret(&candidate.server.data_dir).map_err(|error| {
-            let folder = candidate.server.data_dir.display();
-            Problem::new(Place::Nowhere, "server.data_dir", format!("a secret cannot be kept in {folder}: {error}"))
-        })?;
-        Some(secret)
-    } else {
-        None
-    };
-    Ok(Arc::new(Auth::new(&candidate.admin, generated.as_ref())))
+    if !needs_one {
+        return Some(Arc::new(Auth::new(&candidate.admin, None)));
+    }
+    match dev::secret(&candidate.server.data_dir) {
+        Ok(secret) => Some(Arc::new(Auth::new(&candidate.admin, Some(&secret)))),
+        Err(error) => {
+            let message = format!("a secret cannot be kept in {}: {error}", candidate.server.data_dir.display());
+            problems.error(Problem::new(Place::Nowhere, "server.data_dir", message));
+            None
+        }
+    }
 }
 
 async fn listen(running: Option<&Snapshot>, server: &Server) -> Result<Option<TcpListener>, Problem> {

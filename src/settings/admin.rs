@@ -107,6 +107,9 @@ impl Compiler<'_> {
         } else {
             return;
         };
+        // The name may stand nowhere but in the defaults; then the secret itself is where to look.
+        let source = format!("secrets.{name}");
+        let key = if self.loaded.places.wrote(key) { key } else { &source };
         if self.profile.is_strict() {
             self.error_with_hint(key, fault, "make one with: openssl rand -base64 48");
         } else {
