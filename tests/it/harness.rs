@@ -24,7 +24,6 @@ pub const IN_MEMORY: &str = "[keys]\nstore = \"memory\"\n";
 pub struct Builder {
     dir: TempDir,
     env: Vec<(String, String)>,
-    args: Vec<String>,
 }
 
 /// A running server.
@@ -54,7 +53,7 @@ pub struct Answer {
 pub fn monolith(base: &str) -> Builder {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("monolith.toml"), base).unwrap();
-    let builder = Builder { dir, env: Vec::new(), args: Vec::new() };
+    let builder = Builder { dir, env: Vec::new() };
     builder
         .env("MONOLITH_PROFILE", "test")
         .file("profiles/test.toml", "[server]\ndrain_delay = \"0s\"\n")
@@ -71,18 +70,13 @@ pub fn shipped() -> Builder {
         let path = entry.unwrap().path();
         fs::copy(&path, dir.path().join("profiles").join(path.file_name().unwrap())).unwrap();
     }
-    Builder { dir, env: Vec::new(), args: Vec::new() }
+    Builder { dir, env: Vec::new() }
 }
 
 impl Builder {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub fn without_env(mut self, name: &str) -> Self {
-        self.env.retain(|(known, _)| known != name);
         self
     }
 
@@ -93,19 +87,10 @@ impl Builder {
         self
     }
 
-    pub fn arg(mut self, arg: &str) -> Self {
-        self.args.push(arg.to_owned());
-        self
-    }
-
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Starts it and waits until it listens.
     pub fn start(self) -> TestMonolith {
         let mut command = binary(self.dir.path(), &self.env);
-        command.args(["serve", "--bind", "127.0.0.1:0"]).args(&self.args);
+        command.args(["serve", "--bind", "127.0.0.1:0"]);
         let log = fs::File::create(self.dir.path().join("stderr.log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut url = String::new();
@@ -225,7 +210,7 @@ impl TestMonolith {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        Builder { dir, env: std::mem::take(&mut self.env), args: Vec::new() }
+        Builder { dir, env: std::mem::take(&mut self.env) }
     }
 }
 
@@ -316,6 +301,14 @@ pub fn stderr(output: &Output) -> String {
 /// The text of a command's standard output.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The first column of a query, asked as the superuser of a server of the test's own.
+pub async fn postgres_text(server: &xtask::servers::Postgres, query: &'static str) -> Vec<String> {
+    let pool = sqlx::PgPool::connect(server.url()).await.unwrap();
+    let rows = sqlx::query_scalar(query).fetch_all(&pool).await.unwrap();
+    pool.close().await;
+    rows
 }
 
 /// Sends a signal to a process that the test started.

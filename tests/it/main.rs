@@ -6,5 +6,12 @@
 mod harness; // starts the real binary in a folder of its own and asks it as each role
 
 mod http; // the API's manners
+mod keys; // the life of an API key, in each home
+mod mistakes; // what is wrong at the start is told, and nothing is started
+mod openapi; // the API's description, as it was reviewed
 mod readme; // the README's tour, run as it stands
+mod reload; // an edit takes effect as a whole or changes nothing
+mod stores; // stores that are down, die and come back
 mod tidy; // the layers, and what every file owes its reader
+mod tokens; // who may do what, and the attacks on admin tokens
+mod workers; // scheduled work, recorded once
