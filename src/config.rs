@@ -1,6 +1,7 @@
 //! What was written: reads every layer of the configuration, merges them and says where each value came from.
 //! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
 
+pub mod compare; // which keys differ between two readings
 pub mod environment; // the variables of the process, and which keys they set
 pub mod excerpt; // the line that a mistake is in
 pub mod explain; // where a value comes from
@@ -13,7 +14,6 @@ pub mod secrets; // resolves declared secrets
 mod walk; // checks merged values against the schema
 pub mod written; // what can be typed
 
-use crate::name::SecretName;
 use crate::problem::{Place, Problem, Problems};
 use crate::secret::Secret;
 use environment::Environment;
@@ -48,12 +48,14 @@ pub struct Loaded {
     pub written: Option<Written>,
     /// The merged values as they may be shown: every secret masked.
     pub values: serde_json::Value,
+    /// What the masks hide, for comparing alone.
+    pub hidden: compare::Hidden,
     /// Where each value comes from, for whoever asks.
     pub explain: explain::Explain,
     /// Where each key was written.
     pub places: Places,
     /// The value of each declared secret, or what is wrong with its source.
-    pub secrets: BTreeMap<SecretName, Result<Secret, Problem>>,
+    pub secrets: compare::Secrets,
     /// The profile's name.
     pub profile: String,
     /// The folder that relative paths start from.
@@ -74,6 +76,14 @@ pub struct Loaded {
     pub files: BTreeSet<PathBuf>,
     /// SHA-256 over the content of those files, as this reading found them.
     pub digest: [u8; 32],
+}
+
+impl Loaded {
+    /// What is compared with another reading.
+    #[must_use]
+    pub const fn said(&self) -> compare::Said<'_> {
+        compare::Said { values: &self.values, hidden: &self.hidden, secrets: &self.secrets }
+    }
 }
 
 /// What is told about a layer.
@@ -153,7 +163,7 @@ pub fn load(sources: &Sources) -> Loaded {
 
     let as_read = stack.clone();
     let merged = merge::merge(stack, &profile, &mut problems);
-    let walk::Read { written, values, places } = walk::read(&schema, &merged, &mut problems);
+    let walk::Read { written, values, hidden, places } = walk::read(&schema, &merged, &mut problems);
     let explain = match merged.layers.first() {
         Some(defaults) => explain::Explain::new(&schema, defaults, &as_read, &values, &places),
         None => explain::Explain::default(),
@@ -164,6 +174,7 @@ pub fn load(sources: &Sources) -> Loaded {
     Loaded {
         written,
         values,
+        hidden,
         explain,
         places,
         secrets,

@@ -51,3 +51,6 @@ impl Front for Http {
         Box::pin(listen::serve(app, router, listener, stop))
     }
 }
+
+#[cfg(test)]
+mod tests;

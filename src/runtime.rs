@@ -5,6 +5,8 @@ pub mod report; // what came of an attempt to change the settings
 pub mod snapshot; // everything that one generation made live
 pub mod tasks; // the only place that spawns
 
+pub(crate) mod failpoints; // faults on demand, in tests
+
 mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on
 mod prepare; // the part of a reload that can fail
@@ -86,6 +88,7 @@ pub struct App {
     was_ready: AtomicBool,
     draining: AtomicBool,
     requests: mpsc::Sender<Request>,
+    pub(crate) fail_points: failpoints::FailPoints,
 }
 
 /// Homes that are kept in memory; each is empty where a store is the home.

@@ -26,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Store {
     settings: Arc<settings::Store>,
-    connection: Connection,
+    /// Shared with the store that takes over when only the rules around it change.
+    connection: Arc<Connection>,
     health: Mutex<Health>,
 }
 
@@ -62,7 +63,30 @@ impl Store {
             }
             settings::StoreKind::Mongodb { url } => Connection::Mongodb(mongodb::Mongodb::open(&store, url)),
         };
-        Ok(Self { settings: store, connection, health: Mutex::new(Health::unknown(Timestamp::now())) })
+        let health = Mutex::new(Health::unknown(Timestamp::now()));
+        Ok(Self { settings: store, connection: Arc::new(connection), health })
+    }
+
+    /// The same connections under other rules, which [`keeps_connections`](crate::settings::diff::keeps_connections)
+    /// allows; what is known of its health stays known.
+    #[must_use]
+    pub fn under_other_rules(&self, settings: Arc<settings::Store>) -> Self {
+        let connection = match &*self.connection {
+            Connection::Postgres(postgres) if settings.operation_timeout != self.settings.operation_timeout => {
+                Arc::new(Connection::Postgres(postgres.with_operation_timeout(settings.operation_timeout)))
+            }
+            _ => Arc::clone(&self.connection),
+        };
+        Self { settings, connection, health: Mutex::new(self.health()) }
+    }
+
+    /// Whether both use the same connections.
+    #[must_use]
+    pub fn shares_connections(&self, other: &Self) -> bool {
+        match (&*self.connection, &*other.connection) {
+            (Connection::Postgres(ours), Connection::Postgres(theirs)) => ours.shares_pool(theirs),
+            _ => Arc::ptr_eq(&self.connection, &other.connection),
+        }
     }
 
     /// What was declared.
@@ -73,7 +97,7 @@ impl Store {
 
     /// The connection, by kind.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
+    pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
@@ -81,7 +105,7 @@ impl Store {
     #[must_use]
     pub fn database(&self) -> Option<Database> {
         let home = Home::Store(self.settings.name.clone());
-        match &self.connection {
+        match &*self.connection {
             Connection::Postgres(postgres) => Some(Database::new(home, Kind::Postgres(postgres.clone()))),
             Connection::Sqlite(sqlite) => Some(Database::new(home, Kind::Sqlite(sqlite.clone()))),
             Connection::Redis(_) | Connection::Mongodb(_) => None,
@@ -97,7 +121,7 @@ impl Store {
     /// How many connections there are and how many of them are idle, where the driver tells.
     #[must_use]
     pub fn pool_size(&self) -> Option<(u32, u32)> {
-        match &self.connection {
+        match &*self.connection {
             Connection::Postgres(postgres) => Some(postgres.pool_size()),
             Connection::Sqlite(sqlite) => Some(sqlite.pool_size()),
             Connection::Redis(_) | Connection::Mongodb(_) => None,
@@ -137,7 +161,7 @@ impl Store {
     /// How many others hold its connections: keys, the ledger, runs in progress.
     #[must_use]
     pub fn users(&self) -> usize {
-        match &self.connection {
+        match &*self.connection {
             Connection::Postgres(postgres) => postgres.other_users(),
             Connection::Sqlite(sqlite) => sqlite.other_users(),
             Connection::Redis(_) | Connection::Mongodb(_) => 0,
@@ -146,7 +170,7 @@ impl Store {
 
     /// Refuses new users and closes each connection when its user is done.
     pub async fn close(&self) {
-        match &self.connection {
+        match &*self.connection {
             Connection::Postgres(postgres) => postgres.close().await,
             Connection::Sqlite(sqlite) => sqlite.close().await,
             Connection::Redis(redis) => redis.close().await,
@@ -155,7 +179,7 @@ impl Store {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        match &self.connection {
+        match &*self.connection {
             Connection::Postgres(postgres) => postgres.ping().await,
             Connection::Sqlite(sqlite) => {
                 sqlite.call("the probe", async |c| sqlx::query("select 1").execute(c).await.map(drop)).await

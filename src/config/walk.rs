@@ -1,6 +1,7 @@
 //! Checks merged values against the schema: every unknown key, wrong type and missing part at once, each with its place.
 //! A bad value is taken out, its default put back, and the walk goes on, so that one mistake never hides another.
 
+use super::compare::{Hidden, hidden};
 use super::mask::masked;
 use super::merge::Merged;
 use super::schema::{Schema, Shape, Table, nearest};
@@ -15,6 +16,7 @@ use serde_json::Value as Json;
 pub(super) struct Read {
     pub(super) written: Option<Written>,
     pub(super) values: Json,
+    pub(super) hidden: Hidden,
     pub(super) places: Places,
 }
 
@@ -31,14 +33,15 @@ pub(super) fn read(schema: &Schema, merged: &Merged, problems: &mut Problems) ->
     walk.value(schema.document(), &mut root, "");
     let places = walk.places;
     let values = shown(schema, schema.document(), &root);
+    let hidden = hidden(schema, schema.document(), &root);
     match Written::deserialize(&root) {
-        Ok(written) => Read { written: Some(written), values, places },
+        Ok(written) => Read { written: Some(written), values, hidden, places },
         Err(error) => {
             // The walk is as strict as the types, so this is a fault of ours: say where, and never the value.
             let key = error.path.join(".");
             let message = "cannot be read, although it looks right; please report this";
             problems.error(Problem::new(places.of(&key), key, message));
-            Read { written: None, values, places }
+            Read { written: None, values, hidden, places }
         }
     }
 }

@@ -1,17 +1,22 @@
 //! The part of a reload that can fail: opens what the candidate settings need beside what is running, and changes nothing.
 //! Dropping what it returns undoes it; nothing is spawned here, and every step is bounded in time.
 
+use super::failpoints::{FailPoints, Step};
 use super::report::Rejection;
-use super::snapshot::{Snapshot, Stores};
+use super::snapshot::{Candidate, Snapshot, Stores};
 use crate::auth::{Auth, dev};
-use crate::problem::{Place, Problem, Problems};
+use crate::config::excerpt::point_into;
+use crate::config::schema::Schema;
+use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
-use crate::settings::diff::{Change, Effect, diff};
-use crate::settings::stores::OnUnreachable;
-use crate::settings::{Settings, server::Server};
-use crate::store::{Store, health::State};
+use crate::settings::diff::{Change, diff, keeps_connections};
+use crate::settings::server::Server;
+use crate::settings::stores::{self, OnUnreachable};
+use crate::store::{Store, StoreError, health::State};
 use crate::telemetry::metrics::Metrics;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -24,120 +29,178 @@ pub(super) struct Prepared {
     pub(super) listener: Option<TcpListener>,
 }
 
-/// Opens what `candidate` needs and `running` has not. `must_listen` is false for a process that serves nothing.
+/// Opens what `candidate` needs and `running` has not. A step that panics is a step that failed.
 pub(super) async fn prepare(
     running: Option<&Snapshot>,
-    candidate: &Settings,
+    candidate: &Candidate,
     metrics: &Metrics,
+    points: &FailPoints,
 ) -> Result<Prepared, Rejection> {
-    let changes = diff(running.map(|snapshot| &*snapshot.settings), candidate);
-    refuse_restarts(&changes)?;
-    let mut problems = Problems::default();
-    let stores = open_stores(running, candidate, metrics, &mut problems).await;
-    let auth = auth(candidate, &mut problems);
-    let listener = match listen(running, &candidate.server).await {
-        Ok(listener) => listener,
-        Err(problem) => {
-            problems.error(problem);
-            None
+    let mut preparing = Preparing { running, candidate, metrics, points, problems: Problems::default() };
+    let changes = AssertUnwindSafe(async { preparing.changes() }).catch_unwind().await;
+    let changes = changes.unwrap_or_else(|_| Err(preparing.broke_off().into()))?;
+    let prepared = AssertUnwindSafe(preparing.open()).catch_unwind().await;
+    let opened = prepared.unwrap_or_else(|_| {
+        let problem = preparing.broke_off();
+        preparing.problems.error(problem);
+        None
+    });
+    let Preparing { mut problems, .. } = preparing;
+    match opened {
+        Some((stores, auth, listener)) if !problems.any() => Ok(Prepared { changes, stores, auth, listener }),
+        _ => {
+            point_into(&mut problems, &candidate.loaded.texts, &Schema::new());
+            Err(Rejection::new(problems, changes))
         }
-    };
-    match auth {
-        Some(auth) if !problems.any() => Ok(Prepared { changes, stores, auth, listener }),
-        _ => Err(Rejection { problems, nodes: changes.into_iter().map(Into::into).collect() }),
     }
 }
 
-fn refuse_restarts(changes: &[Change]) -> Result<(), Rejection> {
-    let mut rejection = Rejection::default();
-    for change in changes.iter().filter(|change| change.effect == Effect::Restart) {
-        let what = match change.node.as_str() {
-            "server" => "server.data_dir, or an address that overlaps the running one on the same port",
-            "keys" => "keys.store",
-            "scheduler" => "scheduler.store",
-            other => other,
+struct Preparing<'a> {
+    running: Option<&'a Snapshot>,
+    candidate: &'a Candidate,
+    metrics: &'a Metrics,
+    points: &'a FailPoints,
+    problems: Problems,
+}
+
+impl Preparing<'_> {
+    /// A problem at the place of a key.
+    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        Problem::new(self.candidate.loaded.places.of(key), key, message)
+    }
+
+    fn broke_off(&self) -> Problem {
+        self.problem("", "a step of the reload panicked; this is a fault of the program, please report it")
+    }
+
+    /// Compares with what runs; what cannot change while it runs is told by its own name.
+    fn changes(&self) -> Result<Vec<Change>, Rejection> {
+        self.points.at(Step::Diff).map_err(|problem| Rejection::from(*problem))?;
+        let changes = diff(self.running.map(Snapshot::meant), self.candidate.meant());
+        let mut problems = Problems::default();
+        for key in changes.iter().flat_map(|change| &change.restarts) {
+            problems.error(self.needs_restart(key));
+        }
+        if !problems.any() {
+            return Ok(changes);
+        }
+        point_into(&mut problems, &self.candidate.loaded.texts, &Schema::new());
+        Err(Rejection::new(problems, changes))
+    }
+
+    fn needs_restart(&self, key: &str) -> Problem {
+        let old = self.running.map(|snapshot| &snapshot.settings);
+        let (what, hint) = match key {
+            "server.bind" => (
+                old.map_or_else(String::new, |old| {
+                    format!("overlaps {}, which this process listens on, on the same port", old.server.bind)
+                }),
+                "restart the process to apply it, or choose another port",
+            ),
+            _ => (
+                "cannot change while the process runs".to_owned(),
+                "restart the process to apply it, or put the old value back",
+            ),
         };
-        let problem = Problem::new(Place::Nowhere, change.node.clone(), format!("{what} cannot change while running"));
-        rejection.problems.error(problem.hint("restart the process to apply it, or put the old value back"));
+        self.problem(key, what).hint(hint)
     }
-    if !rejection.problems.any() {
-        return Ok(());
-    }
-    rejection.nodes = changes.iter().cloned().map(Into::into).collect();
-    Err(rejection)
-}
 
-/// Carries unchanged stores over by pointer and opens the others. At start an unreachable store is no obstacle: the
-/// process is live, not ready, and goes on trying.
-async fn open_stores(
-    running: Option<&Snapshot>,
-    candidate: &Settings,
-    metrics: &Metrics,
-    problems: &mut Problems,
-) -> Stores {
-    let mut stores = Stores::new();
-    let mut fresh = Vec::new();
-    for (name, wanted) in &candidate.stores {
-        let kept = running.and_then(|snapshot| snapshot.stores.get(name)).filter(|store| store.settings() == wanted);
-        match kept.cloned().map_or_else(|| Store::open(Arc::clone(wanted)).map(Arc::new), Ok) {
-            Ok(store) => {
-                if kept.is_none() {
-                    fresh.push(Arc::clone(&store));
-                }
-                stores.insert(name.clone(), store);
+    async fn open(&mut self) -> Option<(Stores, Arc<Auth>, Option<TcpListener>)> {
+        let stores = self.stores().await;
+        let auth = self.auth();
+        let listener = match self.listen().await {
+            Ok(listener) => listener,
+            Err(problem) => {
+                self.problems.error(problem);
+                None
             }
-            Err(error) => problems.error(Problem::new(Place::Nowhere, format!("stores.{name}"), error.to_string())),
+        };
+        Some((stores, auth?, listener))
+    }
+
+    /// Carries unchanged stores over by pointer and opens the others. At start an unreachable store is no obstacle: the
+    /// process is live, not ready, and goes on trying.
+    async fn stores(&mut self) -> Stores {
+        let mut stores = Stores::new();
+        let mut fresh = Vec::new();
+        for (name, wanted) in &self.candidate.settings.stores {
+            let running = self.running.and_then(|snapshot| snapshot.stores.get(name));
+            match running {
+                Some(store) if store.settings() == wanted => {
+                    stores.insert(name.clone(), Arc::clone(store));
+                }
+                Some(store) if keeps_connections(store.settings(), wanted) => {
+                    stores.insert(name.clone(), Arc::new(store.under_other_rules(Arc::clone(wanted))));
+                }
+                _ => match self.open_store(wanted) {
+                    Ok(store) => {
+                        fresh.push(Arc::clone(&store));
+                        stores.insert(name.clone(), store);
+                    }
+                    Err(problem) => self.problems.error(*problem),
+                },
+            }
+        }
+        if self.running.is_some() {
+            let proofs = join_all(fresh.iter().map(|store| self.prove(store))).await;
+            proofs.into_iter().filter_map(Result::err).for_each(|problem| self.problems.error(problem));
+        }
+        stores
+    }
+
+    fn open_store(&self, wanted: &Arc<stores::Store>) -> Result<Arc<Store>, Box<Problem>> {
+        self.points.at(Step::OpenStore)?;
+        let told = |error: StoreError| Box::new(self.problem(&format!("stores.{}", wanted.name), error.to_string()));
+        Store::open(Arc::clone(wanted)).map(Arc::new).map_err(told)
+    }
+
+    /// Logs in to a changed store before it replaces the one that works.
+    async fn prove(&self, store: &Store) -> Result<(), Problem> {
+        self.points.at(Step::ProveStore).map_err(|problem| *problem)?;
+        store.probe(self.metrics).await;
+        let (health, settings) = (store.health(), store.settings());
+        if health.error.is_none() || health.state == State::Up || settings.on_unreachable == OnUnreachable::Degraded {
+            return Ok(());
+        }
+        let key = format!("stores.{}", settings.name);
+        let error = health.error.unwrap_or_default();
+        let mut problem = self.problem(&format!("{key}.url"), format!("the changed store does not answer: {error}"));
+        problem.key = key;
+        Err(problem.hint("on_unreachable = \"degraded\" would apply the change all the same"))
+    }
+
+    fn auth(&mut self) -> Option<Arc<Auth>> {
+        if let Err(problem) = self.points.at(Step::Auth) {
+            self.problems.error(*problem);
+            return None;
+        }
+        let settings = &self.candidate.settings;
+        let needs_one = settings.admin.signing_keys.iter().any(|key| key.secret == SigningSecret::Generated);
+        if !needs_one {
+            return Some(Arc::new(Auth::new(&settings.admin, None)));
+        }
+        match dev::secret(&settings.server.data_dir) {
+            Ok(secret) => Some(Arc::new(Auth::new(&settings.admin, Some(&secret)))),
+            Err(error) => {
+                let message = format!("a secret cannot be kept in {}: {error}", settings.server.data_dir.display());
+                self.problems.error(self.problem("server.data_dir", message));
+                None
+            }
         }
     }
-    if running.is_some() {
-        join_all(fresh.iter().map(|store| prove(store, metrics)))
-            .await
-            .into_iter()
-            .flatten()
-            .for_each(|p| problems.error(p));
-    }
-    stores
-}
 
-/// Logs in to a changed store before it replaces the one that works.
-async fn prove(store: &Store, metrics: &Metrics) -> Option<Problem> {
-    store.probe(metrics).await;
-    let health = store.health();
-    let settings = store.settings();
-    if health.error.is_none() || health.state == State::Up || settings.on_unreachable == OnUnreachable::Degraded {
-        return None;
-    }
-    let key = format!("stores.{}", settings.name);
-    let error = health.error.unwrap_or_default();
-    let problem = Problem::new(Place::Nowhere, key, format!("the changed store does not answer: {error}"));
-    Some(problem.hint("on_unreachable = \"degraded\" would apply the change all the same"))
-}
-
-fn auth(candidate: &Settings, problems: &mut Problems) -> Option<Arc<Auth>> {
-    let needs_one = candidate.admin.signing_keys.iter().any(|key| key.secret == SigningSecret::Generated);
-    if !needs_one {
-        return Some(Arc::new(Auth::new(&candidate.admin, None)));
-    }
-    match dev::secret(&candidate.server.data_dir) {
-        Ok(secret) => Some(Arc::new(Auth::new(&candidate.admin, Some(&secret)))),
-        Err(error) => {
-            let message = format!("a secret cannot be kept in {}: {error}", candidate.server.data_dir.display());
-            problems.error(Problem::new(Place::Nowhere, "server.data_dir", message));
-            None
+    async fn listen(&self) -> Result<Option<TcpListener>, Problem> {
+        let server: &Server = &self.candidate.settings.server;
+        if self.running.is_some_and(|snapshot| snapshot.settings.server.bind == server.bind) {
+            return Ok(None);
         }
+        self.points.at(Step::Bind).map_err(|problem| *problem)?;
+        TcpListener::bind(server.bind).await.map(Some).map_err(|error| {
+            let problem = self.problem("server.bind", format!("cannot listen on {}: {error}", server.bind));
+            match error.kind() {
+                std::io::ErrorKind::AddrInUse => problem.hint("another process has this port; choose one with --bind"),
+                _ => problem,
+            }
+        })
     }
-}
-
-async fn listen(running: Option<&Snapshot>, server: &Server) -> Result<Option<TcpListener>, Problem> {
-    if running.is_some_and(|snapshot| snapshot.settings.server.bind == server.bind) {
-        return Ok(None);
-    }
-    TcpListener::bind(server.bind).await.map(Some).map_err(|error| {
-        let message = format!("cannot listen on {}: {error}", server.bind);
-        let problem = Problem::new(Place::Nowhere, "server.bind", message);
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => problem.hint("another process has this port; choose one with --bind"),
-            _ => problem,
-        }
-    })
 }

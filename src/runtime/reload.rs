@@ -1,9 +1,10 @@
 //! The one actor that changes the settings: reads, compiles, prepares, and either commits as a whole or changes nothing.
 //! Nothing after the swap can fail; everything before it can be dropped.
 
+use super::failpoints::{FailPoints, Step};
 use super::prepare::{Prepared, prepare};
-use super::report::{Ending, Rejection, Report, Trigger};
-use super::snapshot::Snapshot;
+use super::report::{Ending, NodeReport, Rejection, Report, Trigger};
+use super::snapshot::{Candidate, Snapshot};
 use super::watch::{Watch, digest, settled};
 use super::{App, Disk, Front, Request};
 use crate::clock::Timestamp;
@@ -11,8 +12,8 @@ use crate::config::{self, Loaded, Sources};
 use crate::name::StoreName;
 use crate::problem::{Place, Problem};
 use crate::secret::Secret;
+use crate::settings;
 use crate::settings::diff::Effect;
-use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::telemetry::Log;
 use std::collections::BTreeMap;
@@ -30,23 +31,35 @@ const RETIRE_LOOK: Duration = Duration::from_millis(100);
 /// How long closing the connections of a retired store may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads and compiles once; blocking work is kept off the async threads.
-pub(super) async fn read(sources: &Sources) -> Result<(Loaded, Settings, Vec<Problem>), (Option<Loaded>, Rejection)> {
-    let sources = sources.clone();
-    let compiled = tokio::task::spawn_blocking(move || {
-        let loaded = config::load(&sources);
-        let compiled = settings::compile(&loaded, Timestamp::now());
-        (loaded, compiled)
-    });
-    match compiled.await {
-        Ok((loaded, Ok((settings, warnings)))) => Ok((loaded, settings, warnings)),
-        Ok((loaded, Err(problems))) => Err((Some(loaded), problems.into())),
-        Err(error) => {
-            let mut rejection = Rejection::default();
-            rejection.problems.error(Problem::new(Place::Nowhere, "", format!("the reading broke off: {error}")));
-            Err((None, rejection))
-        }
+/// A reading that came to nothing.
+pub(super) struct Unread {
+    /// What was read, where that much was possible.
+    pub(super) loaded: Option<Loaded>,
+    pub(super) why: Rejection,
+}
+
+impl Unread {
+    fn of(loaded: Option<Loaded>, why: impl Into<Rejection>) -> Box<Self> {
+        Box::new(Self { loaded, why: why.into() })
     }
+}
+
+/// Reads and compiles once; blocking work is kept off the async threads.
+pub(super) async fn read(sources: &Sources, points: &FailPoints) -> Result<Candidate, Box<Unread>> {
+    let (sources, points) = (sources.clone(), points.clone());
+    let compiled = tokio::task::spawn_blocking(move || {
+        points.at(Step::Read).map_err(|problem| Unread::of(None, *problem))?;
+        let loaded = config::load(&sources);
+        points.at(Step::Compile).map_err(|problem| Unread::of(None, *problem))?;
+        match settings::compile(&loaded, Timestamp::now()) {
+            Ok((settings, warnings)) => Ok(Candidate { loaded, settings: Arc::new(settings), warnings }),
+            Err(problems) => Err(Unread::of(Some(loaded), problems)),
+        }
+    });
+    compiled.await.unwrap_or_else(|error| {
+        let problem = Problem::new(Place::Nowhere, "", format!("the reading broke off: {error}"));
+        Err(Unread::of(None, problem))
+    })
 }
 
 /// The actor's own state.
@@ -165,35 +178,35 @@ impl Reloader {
     }
 
     /// Reads, compares, prepares, commits.
-    async fn change(&mut self) -> Result<(Ending, Vec<super::report::NodeReport>), Rejection> {
-        let (loaded, settings, warnings) = match read(&self.sources).await {
-            Ok(read) => read,
-            Err((loaded, rejection)) => {
-                if let Some(loaded) = loaded {
+    async fn change(&mut self) -> Result<(Ending, Vec<NodeReport>), Rejection> {
+        let candidate = match read(&self.sources, &self.app.fail_points).await {
+            Ok(candidate) => candidate,
+            Err(unread) => {
+                if let Some(loaded) = unread.loaded {
                     self.remember(loaded);
                 }
-                return Err(rejection);
+                return Err(unread.why);
             }
         };
-        self.seen = loaded.digest;
+        self.seen = candidate.loaded.digest;
         let running = self.app.snapshot.load_full();
-        if *running.settings == settings {
-            self.is_running(&loaded);
-            self.remember(loaded);
+        if running.settings == candidate.settings {
+            self.is_running(&candidate.loaded);
+            self.remember(candidate.loaded);
             return Ok((Ending::Unchanged, Vec::new()));
         }
-        let prepared = prepare(Some(&running), &settings, &self.app.metrics).await;
+        let prepared = prepare(Some(&running), &candidate, &self.app.metrics, &self.app.fail_points).await;
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(rejection) => {
-                self.remember(loaded);
+                self.remember(candidate.loaded);
                 return Err(rejection);
             }
         };
         let nodes = prepared.changes.iter().cloned().map(Into::into).collect();
-        self.commit(prepared, settings, &loaded, warnings).await;
-        self.is_running(&loaded);
-        self.remember(loaded);
+        self.commit(prepared, &candidate);
+        self.is_running(&candidate.loaded);
+        self.remember(candidate.loaded);
         Ok((Ending::Applied, nodes))
     }
 
@@ -209,19 +222,10 @@ impl Reloader {
     }
 
     /// Makes the prepared generation the running one. Nothing here can fail.
-    async fn commit(&mut self, prepared: Prepared, settings: Settings, loaded: &Loaded, warnings: Vec<Problem>) {
+    fn commit(&mut self, prepared: Prepared, candidate: &Candidate) {
         let old = self.app.snapshot.load_full();
-        let settings = Arc::new(settings);
-        let snapshot = Arc::new(Snapshot {
-            generation: old.generation + 1,
-            settings: Arc::clone(&settings),
-            stores: prepared.stores,
-            auth: prepared.auth,
-            layers: loaded.layers.clone(),
-            values: loaded.values.clone(),
-            explain: loaded.explain.clone(),
-            warnings,
-        });
+        let settings = Arc::clone(&candidate.settings);
+        let snapshot = Arc::new(Snapshot::new(old.generation + 1, candidate, prepared.stores, prepared.auth));
         self.app.snapshot.store(Arc::clone(&snapshot));
         if old.settings.telemetry != settings.telemetry {
             self.log.apply(&settings.telemetry);
@@ -268,7 +272,7 @@ impl Reloader {
         let longest = old.settings.workers.values().map(|worker| worker.timeout).max().unwrap_or_default();
         let limit = longest + old.settings.server.request_timeout;
         for (name, store) in &old.stores {
-            let kept = new.stores.get(name).is_some_and(|kept| Arc::ptr_eq(kept, store));
+            let kept = new.stores.get(name).is_some_and(|kept| kept.shares_connections(store));
             if !kept {
                 self.app.tasks.spawn(retire(name.clone(), Arc::clone(store), limit));
             }

@@ -2,6 +2,7 @@
 //! It is what the API, the metrics and /health show; making it is `reload`.
 
 use crate::clock::Timestamp;
+use crate::config::compare::{KeyChange, node_of};
 use crate::problem::{Problem, Problems};
 use crate::settings::diff::{Change, Effect};
 use std::time::Duration;
@@ -42,20 +43,22 @@ impl Ending {
     }
 }
 
-/// What came of one node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came of one node that differs.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeReport {
     /// Such as `stores.main`.
     pub node: String,
     /// What its change takes.
     pub effect: Effect,
+    /// The keys that differ.
+    pub keys: Vec<KeyChange>,
     /// Why it could not be done.
     pub error: Option<String>,
 }
 
 impl From<Change> for NodeReport {
     fn from(change: Change) -> Self {
-        Self { node: change.node, effect: change.effect, error: None }
+        Self { node: change.node, effect: change.effect, keys: change.keys, error: None }
     }
 }
 
@@ -89,12 +92,43 @@ pub struct Report {
 pub struct Rejection {
     /// Everything that was wrong.
     pub problems: Problems,
-    /// What was found of each node before that.
+    /// What was found of each node before that, those at fault with their error.
     pub nodes: Vec<NodeReport>,
+}
+
+impl Rejection {
+    /// Tells each node what is wrong with it. A node that is at fault without having been compared is told, too.
+    #[must_use]
+    pub fn new(problems: Problems, changes: Vec<Change>) -> Self {
+        let mut nodes: Vec<NodeReport> = changes.into_iter().map(Into::into).collect();
+        for problem in problems.errors().into_iter().filter(|problem| !problem.key.is_empty()) {
+            let name = node_of(&problem.key);
+            match nodes.iter_mut().find(|node| node.node == name) {
+                Some(node) => {
+                    node.error.get_or_insert(problem.message);
+                }
+                None => nodes.push(NodeReport {
+                    node: name.to_owned(),
+                    effect: Effect::Unchanged,
+                    keys: Vec::new(),
+                    error: Some(problem.message),
+                }),
+            }
+        }
+        Self { problems, nodes }
+    }
 }
 
 impl From<Problems> for Rejection {
     fn from(problems: Problems) -> Self {
-        Self { problems, nodes: Vec::new() }
+        Self::new(problems, Vec::new())
+    }
+}
+
+impl From<Problem> for Rejection {
+    fn from(problem: Problem) -> Self {
+        let mut problems = Problems::default();
+        problems.error(problem);
+        problems.into()
     }
 }

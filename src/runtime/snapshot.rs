@@ -2,11 +2,13 @@
 //! generation to its end. It is never changed, only replaced.
 
 use crate::auth::Auth;
-use crate::config::LayerInfo;
+use crate::config::compare::{Hidden, Said, Secrets};
 use crate::config::explain::Explain;
+use crate::config::{LayerInfo, Loaded};
 use crate::name::StoreName;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::settings::diff::Meant;
 use crate::store::Store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,8 +31,48 @@ pub struct Snapshot {
     pub layers: Vec<LayerInfo>,
     /// The merged values, secrets masked.
     pub values: serde_json::Value,
+    /// What the masks hide and what the secrets are, for comparing alone.
+    pub(super) unshown: (Hidden, Secrets),
     /// Where each value comes from.
     pub explain: Explain,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+}
+
+/// One reading of the configuration that is valid, and what it means.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) loaded: Loaded,
+    pub(super) settings: Arc<Settings>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl Candidate {
+    pub(super) fn meant(&self) -> Meant<'_> {
+        Meant { settings: &self.settings, said: self.loaded.said() }
+    }
+}
+
+impl Snapshot {
+    /// The next generation, of what was prepared for it.
+    pub(super) fn new(generation: u64, candidate: &Candidate, stores: Stores, auth: Arc<Auth>) -> Self {
+        let loaded = &candidate.loaded;
+        Self {
+            generation,
+            settings: Arc::clone(&candidate.settings),
+            stores,
+            auth,
+            layers: loaded.layers.clone(),
+            values: loaded.values.clone(),
+            unshown: (loaded.hidden.clone(), loaded.secrets.clone()),
+            explain: loaded.explain.clone(),
+            warnings: candidate.warnings.clone(),
+        }
+    }
+
+    /// What runs, to be compared with what could.
+    pub(super) fn meant(&self) -> Meant<'_> {
+        let (hidden, secrets) = &self.unshown;
+        Meant { settings: &self.settings, said: Said { values: &self.values, hidden, secrets } }
+    }
 }

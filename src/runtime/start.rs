@@ -2,10 +2,11 @@
 //! An unreachable store is no obstacle; a wrong configuration or a port in use is.
 
 use super::count::Count;
+use super::failpoints::FailPoints;
 use super::prepare::{Prepared, prepare};
 use super::reload::{Reloader, read};
 use super::report::{Ending, Report, Trigger};
-use super::snapshot::Snapshot;
+use super::snapshot::{Candidate, Snapshot};
 use super::tasks::Tasks;
 use super::watch::Watch;
 use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow};
@@ -54,30 +55,22 @@ pub async fn start(
     runs_workers: bool,
 ) -> Result<Arc<App>, StartError> {
     let began = Instant::now();
-    let (loaded, settings, warnings) =
-        read(&sources).await.map_err(|(_, why)| StartError::Configuration(why.problems))?;
+    let points = FailPoints::from_environment(&sources.environment);
+    let candidate = read(&sources, &points).await.map_err(|unread| StartError::Configuration(unread.why.problems))?;
+    let Candidate { loaded, settings, warnings } = &candidate;
     if !runs_workers && settings.scheduler.store == Home::Memory {
         return Err(StartError::Configuration(ledger_in_memory()));
     }
     // What was found once must stay: a file that vanishes is a mistake and never the wish for defaults.
     sources.config = sources.config.or_else(|| loaded.base_file.clone());
     let log = Log::install(&settings.telemetry);
-    tell(&loaded, &settings, &warnings);
+    tell(loaded, settings, warnings);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
-    let prepared = prepare(None, &settings, &metrics).await.map_err(|why| StartError::Refused(why.problems))?;
-    let Prepared { changes, stores, auth, listener } = prepared;
-    let snapshot = Arc::new(Snapshot {
-        generation: 1,
-        settings: Arc::new(settings),
-        stores,
-        auth,
-        layers: loaded.layers.clone(),
-        values: loaded.values.clone(),
-        explain: loaded.explain.clone(),
-        warnings,
-    });
-    let (app, wishes) = app(&snapshot, part, metrics, &sources.environment).map_err(StartError::Internal)?;
-    let mut reloader = reloader(&app, sources, front, log, loaded);
+    let prepared = prepare(None, &candidate, &metrics, &points).await;
+    let Prepared { changes, stores, auth, listener } = prepared.map_err(|why| StartError::Refused(why.problems))?;
+    let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth));
+    let (app, wishes) = app(&snapshot, part, metrics, points, &sources.environment).map_err(StartError::Internal)?;
+    let mut reloader = reloader(&app, sources, front, log, candidate.loaded);
     reloader.publish(&Arc::new(Report {
         attempt: 1,
         ending: Ending::Applied,
@@ -105,6 +98,7 @@ fn app(
     snapshot: &Arc<Snapshot>,
     part: Part,
     metrics: Arc<Metrics>,
+    fail_points: FailPoints,
     environment: &Environment,
 ) -> Result<(Arc<App>, mpsc::Receiver<Request>), String> {
     let settings = &snapshot.settings;
@@ -137,6 +131,7 @@ fn app(
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         requests,
+        fail_points,
     };
     Ok((Arc::new(app), wishes))
 }

@@ -114,6 +114,18 @@ impl Postgres {
             .map_err(Into::into)
     }
 
+    /// The same pool under another limit for statements.
+    #[must_use]
+    pub(super) fn with_operation_timeout(&self, operation_timeout: Duration) -> Self {
+        Self { operation_timeout, ..self.clone() }
+    }
+
+    /// Whether both use the same pool.
+    #[must_use]
+    pub(super) fn shares_pool(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool)
+    }
+
     /// Whether a pooler in transaction mode stands in between: then no session state is used.
     #[must_use]
     pub const fn pooler(&self) -> Pooler {

@@ -9,6 +9,7 @@ mod http; // the API's manners
 mod keys; // the life of an API key, in each home
 mod mistakes; // what is wrong at the start is told, and nothing is started
 mod openapi; // the API's description, as it was reviewed
+mod outcome; // what a reload answers
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod stores; // stores that are down, die and come back
