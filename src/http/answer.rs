@@ -118,6 +118,11 @@ impl From<StoreError> for ApiError {
             let mut answer = Self::unavailable("store_unavailable", "the store behind this cannot be reached now");
             answer.cause = Some(error.to_string());
             answer
+        } else if error.is_schema_behind() {
+            let detail = "the tables behind this are not there yet: the server is just starting, or waits for `monolith migrate`";
+            let mut answer = Self::unavailable("schema_behind", detail);
+            answer.cause = Some(error.to_string());
+            answer
         } else {
             Self::internal(error.to_string())
         }

@@ -39,6 +39,15 @@ impl StoreError {
         matches!(self, Self::TimedOut { .. } | Self::Unreachable(_))
     }
 
+    /// Whether a table or a column is not there: the migrations are just being applied, or wait for an operator.
+    #[must_use]
+    pub fn is_schema_behind(&self) -> bool {
+        let Self::Refused { message, code, .. } = self else { return false };
+        // PostgreSQL, appendix A: undefined_table, undefined_column. SQLite has one code for every mistake in a statement.
+        matches!(code.as_deref(), Some("42P01" | "42703"))
+            || ["no such table", "no such column"].iter().any(|beginning| message.starts_with(beginning))
+    }
+
     /// The name of the violated constraint.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

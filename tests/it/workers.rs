@@ -53,6 +53,8 @@ async fn a_command_that_hangs_is_killed_with_its_children_and_one_that_fails_say
 async fn a_run_can_be_asked_for_by_hand() {
     let run = "enabled = true\nrun = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
     let server = monolith(&base(run).replace("every = \"1s\"", "schedule = \"0 0 1 1 *\"")).ready().await;
+    // A replica is ready before its ledger is: the answer until then is 503.
+    server.viewer().wait_for("/api/admin/workers", |answer| answer.status == 200).await;
     let asked = server.operator().post("/api/admin/workers/it/run", json!({})).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
     let id = asked.json()["run_id"].clone();
@@ -75,4 +77,15 @@ async fn a_command_sees_its_own_variables_and_nothing_else() {
     let text = output["data"].as_str().unwrap();
     assert!(text.contains("TOKEN=[redacted]") && text.contains("MONOLITH_RUN_WORKER=it"), "{text}");
     assert!(!text.contains("UNRELATED") && !text.contains("JWT_SECRET"), "{text}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_waits_for_an_operator_says_so_and_is_no_fault() {
+    let run = "run = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
+    let server = monolith(&base(run).replace("url =", "migrate = \"manual\"\nurl =")).ready().await;
+    let waiting = server.viewer().get("/api/admin/workers").await;
+    waiting.refused(503, "schema_behind");
+    assert!(server.run(&["migrate"]).status.success());
+    server.viewer().wait_for("/api/admin/workers", |answer| answer.status == 200).await;
+    run_of(&server, |run| run["state"] == "succeeded").await;
 }

@@ -1,0 +1,137 @@
+//! `cargo bench --bench verify`: how many verifications one second of server CPU buys, beside bare axum handlers.
+//! It asserts nothing about speed: it prints ratios, with an A/A control that says how far they can be trusted.
+//!
+//! All servers run one after another in many short, interleaved rounds on the same machine, asked by the same client for the
+//! same keys; identical answers are asserted first. The figure is requests divided by the CPU time of the server's own
+//! process (`/proc/<pid>/stat`), which a busy machine disturbs far less than wall time.
+//!
+//! - `monolith`: the real binary, keys in SQLite, everything on. `monolith-b` is a second process of the same: the control.
+//! - `lookup`: an axum handler that does the same look-up with the same counters and answers the same bytes.
+//! - `constant`: an axum handler that reads the same body and answers constant bytes.
+//!
+//! `-- --keys N --rounds N --seconds S --connections N` change the size; defaults: 100000, 10, 1, 16.
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod bare; // the axum handlers it is measured against
+mod keys; // a database of keys that the bench knows
+mod load; // the client
+mod server; // a server under measurement
+
+use anyhow::{Context, Result, ensure};
+use keys::Bench;
+use server::Server;
+use std::time::Duration;
+
+/// How large the run is.
+struct Size {
+    keys: usize,
+    rounds: usize,
+    seconds: f64,
+    connections: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, kind, folder] = arguments.as_slice()
+        && flag == "--serve"
+    {
+        return bare::serve(kind, std::path::Path::new(folder));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(compare(&size(&arguments)?))
+}
+
+fn size(arguments: &[String]) -> Result<Size> {
+    let of = |flag: &str, default: f64| -> Result<f64> {
+        let position = arguments.iter().position(|argument| argument == flag);
+        match position.and_then(|position| arguments.get(position + 1)) {
+            Some(text) => text.parse().with_context(|| format!("{flag} wants a number")),
+            None => Ok(default),
+        }
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small whole numbers, typed by hand")]
+    let whole = |number: f64| number as usize;
+    Ok(Size {
+        keys: whole(of("--keys", 100_000.0)?),
+        rounds: whole(of("--rounds", 10.0)?),
+        seconds: of("--seconds", 1.0)?,
+        connections: whole(of("--connections", 16.0)?),
+    })
+}
+
+async fn compare(size: &Size) -> Result<()> {
+    let bench = Bench::new(size.keys).await?;
+    let servers = [
+        ("monolith", Server::monolith(&bench)?),
+        ("monolith-b", Server::monolith(&bench)?),
+        ("lookup", Server::bare("lookup", &bench)?),
+        ("constant", Server::bare("constant", &bench)?),
+    ];
+    same_answers(&servers, &bench).await?;
+    println!(
+        "{} keys, {} connections, {} rounds of {} s each\n",
+        size.keys, size.connections, size.rounds, size.seconds
+    );
+    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); servers.len()];
+    let mut slowest: Vec<Vec<f64>> = vec![Vec::new(); servers.len()];
+    for round in 0..=size.rounds {
+        for ((_, server), (rates, slowest)) in servers.iter().zip(rates.iter_mut().zip(&mut slowest)) {
+            let before = server.cpu_seconds()?;
+            let seen =
+                load::run(server.port(), &bench.requests, size.connections, Duration::from_secs_f64(size.seconds))
+                    .await?;
+            let cpu = server.cpu_seconds()? - before;
+            // The first round warms caches and connections up.
+            if round > 0 {
+                #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+                rates.push(seen.answered as f64 / cpu);
+                slowest.push(seen.p99.as_secs_f64() * 1e3);
+            }
+        }
+    }
+    report(&servers, &rates, &slowest);
+    Ok(())
+}
+
+/// A comparison of servers that answer differently says nothing.
+async fn same_answers(servers: &[(&str, Server)], bench: &Bench) -> Result<()> {
+    for request in bench.requests.iter().take(20) {
+        let mut answers = Vec::new();
+        for (name, server) in servers.iter().filter(|(name, _)| *name != "constant") {
+            answers.push((name, load::one(server.port(), request).await?));
+        }
+        for pair in answers.windows(2) {
+            if let [(one, a), (two, b)] = pair {
+                ensure!(a == b, "{one} and {two} answer differently:\n{a}\n{b}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(servers: &[(&str, Server)], rates: &[Vec<f64>], slowest: &[Vec<f64>]) {
+    println!("{:<12} {:>14} {:>8} {:>8} {:>10}", "server", "req/CPU-s", "min", "max", "p99 ms");
+    let mut medians = Vec::new();
+    for ((name, _), (rates, slowest)) in servers.iter().zip(rates.iter().zip(slowest)) {
+        let (low, middle, high) = spread(rates);
+        println!("{name:<12} {middle:>14.0} {low:>8.0} {high:>8.0} {:>10.2}", spread(slowest).1);
+        medians.push(middle);
+    }
+    println!();
+    let first = medians.first().copied().unwrap_or(f64::NAN);
+    for ((name, _), median) in servers.iter().zip(&medians).skip(1) {
+        println!(
+            "monolith / {name:<12} {:>6.3}{}",
+            first / median,
+            if *name == "monolith-b" { "   (control)" } else { "" }
+        );
+    }
+}
+
+/// Smallest, median and largest.
+fn spread(figures: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |position: usize| sorted.get(position).copied().unwrap_or(f64::NAN);
+    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+}

@@ -1,0 +1,60 @@
+//! A server under measurement: its process, its port, and the CPU time that it has used.
+//! It is killed when the bench is over, whatever happened.
+
+use super::keys::{Bench, monolith};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// The kernel counts CPU time in hundredths of a second on every Linux that Rust runs on (`getconf CLK_TCK`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    pub(crate) fn monolith(bench: &Bench) -> Result<Self> {
+        let mut command = monolith(bench.folder.path());
+        command.args(["serve", "--bind", "127.0.0.1:0"]);
+        Self::start(command)
+    }
+
+    pub(crate) fn bare(kind: &str, bench: &Bench) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--serve", kind]).arg(bench.folder.path());
+        Self::start(command)
+    }
+
+    /// Its first line on standard output is its address.
+    fn start(mut command: Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no standard output")?).read_line(&mut line)?;
+        ensure!(!line.is_empty(), "the server did not start");
+        let port = line.trim().rsplit(':').next().context("no address")?.parse()?;
+        Ok(Self { child, port })
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// In user and in kernel mode, of all its threads.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit_once(')').context("no such format")?.1;
+        let mut fields = after_name.split_whitespace().skip(11);
+        let mut ticks = || -> Result<f64> { Ok(fields.next().context("too few fields")?.parse()?) };
+        Ok((ticks()? + ticks()?) / TICKS_PER_SECOND)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
