@@ -9,8 +9,10 @@ pub mod files; // reads a file that may be anything, within bounds
 pub mod layers; // one layer each: its values and the place of every key
 pub mod mask; // shows values without their secrets
 pub mod merge; // lays the layers over each other
+mod renamed; // keys under other names
 pub mod schema; // the shape of the file, from the types of `written`
 pub mod secrets; // resolves declared secrets
+mod syntax; // what is wrong with a text that is not TOML
 mod walk; // checks merged values against the schema
 pub mod written; // what can be typed
 
@@ -135,28 +137,20 @@ pub fn load(sources: &Sources) -> Loaded {
     let mut problems = Problems::default();
     let mut notes = Vec::new();
     let (base_file, base_dir) = base_of(sources);
-    let (profile, profile_named) = match &sources.profile {
-        Some(name) => (name.clone(), true),
-        None => (DEFAULT_PROFILE.to_owned(), false),
-    };
+    let profile = sources.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
     let schema = schema::Schema::new();
     let mut files = files::Reader::new(&base_dir);
     let mut stack = Vec::new();
     let base = files.layer(&base_file, sources.config.is_some(), &mut problems);
     let found = base.is_some();
     if found && files.text_of(&base_file).trim_ascii().is_empty() {
-        let place = Place::File { path: base_file.display().to_string(), line: 1, column: 1 };
-        let problem = Problem::new(place, "", "the file is empty");
-        problems.error(problem.hint("a file with a comment in it would mean the defaults"));
+        let place = Place::File { path: files.shown(&base_file), line: 1, column: 1 };
+        let problem = Problem::new(place, "", "the file is empty, as one is that was cut off while it was written");
+        problems.error(problem.hint("if the defaults are meant, put a comment into it"));
+        problems.lose_a_file();
     }
     stack.extend(base);
-    if crate::name::is_name(&profile) {
-        let path = base_dir.join("profiles").join(format!("{profile}.toml"));
-        stack.extend(files.layer(&path, profile_named, &mut problems));
-    } else {
-        let message = format!("`{profile}` cannot be a profile: use lower-case letters, digits and underscores");
-        problems.error(Problem::new(Place::Flag("--profile".into()), "", message));
-    }
+    stack.extend(profile_layer(sources, &profile, &mut files, &mut problems));
     stack.extend(environment::well_known(&sources.environment, &stack, &mut notes, &mut problems));
     stack.extend(environment::declared(&sources.environment, &stack, &schema, &mut problems));
     stack.extend(environment::flags(&sources.flags, &stack, &schema, &mut problems));
@@ -189,6 +183,39 @@ pub fn load(sources: &Sources) -> Loaded {
         files: files.seen(),
         digest,
     }
+}
+
+/// The profile's file, which must exist where the profile was named.
+fn profile_layer(
+    sources: &Sources,
+    profile: &str,
+    files: &mut files::Reader,
+    problems: &mut Problems,
+) -> Option<Layer> {
+    let named = sources.profile.is_some();
+    let by_variable = sources.environment.text("MONOLITH_PROFILE") == Some(profile);
+    let place = if by_variable { Place::Env("MONOLITH_PROFILE".into()) } else { Place::Flag("--profile".into()) };
+    let folder = files.base_dir().join("profiles");
+    let problem = if crate::name::is_name(profile) {
+        let path = folder.join(format!("{profile}.toml"));
+        let layer = files.layer(&path, false, problems);
+        if layer.is_some() || !named || path.exists() {
+            return layer;
+        }
+        Problem::new(place, "", format!("there is no profile `{profile}`: {} does not exist", files.shown(&path)))
+    } else {
+        let message = format!("`{profile}` cannot be a profile: use lower-case letters, digits and underscores");
+        Problem::new(place, "", message)
+    };
+    problems.lose_a_file();
+    let known = files::names_in(&folder, ".toml");
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    problems.error(match schema::nearest(profile, known.iter().copied()) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => problem.hint(format!("there are no profiles in {}", files.shown(&folder))),
+        None => problem.hint(format!("there are: {}", known.join(", "))),
+    });
+    None
 }
 
 /// The base file and the folder it stands in; a named folder means the `monolith.toml` in it.

@@ -46,9 +46,14 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, where we can tell.
     pub hint: Option<String>,
+    /// The key that was probably meant by one that does not exist.
+    pub meant: Option<String>,
     /// The line it is in, for whoever reads it on a screen.
     pub excerpt: Option<Excerpt>,
 }
+
+/// The longest text that is shown of a key or a message, in characters: what was found may be a whole file.
+const MAX_TEXT: usize = 600;
 
 /// A line of a file with a spot in it, without what may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,15 +79,38 @@ impl Problem {
     /// A problem with a key, without a hint.
     #[must_use]
     pub fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into(), hint: None, excerpt: None }
+        Self { place, key: key.into(), message: printable(&message.into()), hint: None, meant: None, excerpt: None }
     }
 
     /// The same with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(printable(&hint.into()));
         self
     }
+
+    /// The same about a key that does not exist, with the one that was probably meant.
+    #[must_use]
+    pub fn meant(mut self, key: impl Into<String>) -> Self {
+        self.meant = Some(key.into());
+        self
+    }
+}
+
+/// A text that fits a screen and cannot move its cursor: what was found stands in messages, and may be anything.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(MAX_TEXT));
+    for (n, character) in text.chars().enumerate() {
+        match character {
+            _ if n == MAX_TEXT => {
+                shown.push_str(" ...");
+                break;
+            }
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl fmt::Display for Problem {
@@ -92,7 +120,7 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.place)?;
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", printable(&self.key))?;
         }
         f.write_str(&self.message)?;
         if f.alternate()
@@ -112,6 +140,7 @@ impl fmt::Display for Problem {
 pub struct Problems {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    incomplete: bool,
 }
 
 impl Problems {
@@ -120,6 +149,25 @@ impl Problems {
         if !self.errors.contains(&problem) {
             self.errors.push(problem);
         }
+    }
+
+    /// Adds a mistake about something that is said nowhere. It is not told where a whole file could not be read, for
+    /// then it may stand there.
+    pub fn missing(&mut self, problem: Problem) {
+        if !self.incomplete {
+            self.error(problem);
+        }
+    }
+
+    /// From now on something is known to be missing: a whole file could not be read.
+    pub const fn lose_a_file(&mut self) {
+        self.incomplete = true;
+    }
+
+    /// Whether a whole file could not be read, so that what the rest means cannot be judged.
+    #[must_use]
+    pub const fn lost_a_file(&self) -> bool {
+        self.incomplete
     }
 
     /// Adds something that is allowed but probably not meant.
@@ -131,6 +179,7 @@ impl Problems {
 
     /// Takes over the problems of another part.
     pub fn extend(&mut self, other: Self) {
+        self.incomplete |= other.incomplete;
         other.errors.into_iter().for_each(|p| self.error(p));
         other.warnings.into_iter().for_each(|p| self.warning(p));
     }
@@ -146,11 +195,18 @@ impl Problems {
         !self.errors.is_empty()
     }
 
-    /// Whether a mistake was already told about this key or something inside it.
+    /// Whether this very mistake was told.
+    #[must_use]
+    pub fn told(&self, problem: &Problem) -> bool {
+        self.errors.contains(problem)
+    }
+
+    /// Whether a mistake was already told about this key or something inside it, or about one by which it was meant.
     #[must_use]
     pub fn concern(&self, key: &str) -> bool {
-        let inside = |other: &str| other == key || other.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        self.errors.iter().any(|p| inside(&p.key))
+        let inside =
+            |other: &str| other == key || other.strip_prefix(key).is_some_and(|rest| rest.starts_with(['.', '[']));
+        self.errors.iter().any(|p| inside(&p.key) || p.meant.as_deref() == Some(key))
     }
 
     /// The mistakes in the order of the text: file by file, line by line, then the variables.
@@ -204,5 +260,14 @@ mod tests {
         );
         assert!(problems.concern("a"));
         assert!(!problems.concern("a.y"));
+        problems.error(at(3, "a.yy").meant("a.y"));
+        assert!(problems.concern("a.y"));
+    }
+
+    #[test]
+    fn what_was_found_cannot_flood_the_screen_or_move_its_cursor() {
+        let problem = Problem::new(Place::Nowhere, "k\u{1b}[2J", format!("found \"{}\"", "x\n".repeat(10_000)));
+        let shown = problem.to_string();
+        assert!(shown.len() < 2 * MAX_TEXT && !shown.contains(char::is_control), "{shown}");
     }
 }

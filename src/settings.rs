@@ -2,6 +2,7 @@
 //! What was typed is `config`; making it live is `store`, `keys`, `work` and `runtime`.
 
 pub mod admin; // who may sign and hold admin tokens
+mod advice; // what was probably meant by what is wrong
 mod compile; // from what was written to what it means
 pub mod diff; // what changes from one settings to the next
 pub mod keys; // where API keys live and the rules for them

@@ -1,9 +1,12 @@
 //! The variables of the process, and which keys of the configuration they set. The only reader of the environment.
 //! A variable is text: the schema says what it becomes, so that a password `123456` or `[x]` arrives byte for byte.
 
+mod near; // variables that were probably meant to be read
+
 use super::layers::{self, Layer};
 use super::merge::names_in;
-use super::schema::{Leaf, Schema};
+use super::renamed;
+use super::schema::{Leaf, Schema, nearest};
 use crate::problem::{Place, Problem, Problems};
 use figment::value::Value;
 use sha2::{Digest, Sha256};
@@ -24,7 +27,7 @@ impl Environment {
 
     /// Variables for a test or an embedding program.
     #[must_use]
-    pub fn from_pairs<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 
@@ -112,10 +115,10 @@ pub(super) fn well_known(
 /// store that nobody declared.
 pub(super) fn declared(env: &Environment, below: &[Layer], schema: &Schema, problems: &mut Problems) -> Option<Layer> {
     let mut layer = Layer::empty("environment", "MONOLITH_ variables");
+    near::warn(env.0.keys().map(String::as_str), schema, problems);
     for (variable, rest, value) in env.starting_with("MONOLITH_") {
         let place = Place::Env(variable.to_owned());
         if !rest.contains("__") {
-            warn_near_miss(variable, rest, schema, problems);
             continue;
         }
         let key = rest.split("__").map(str::to_ascii_lowercase).collect::<Vec<_>>().join(".");
@@ -140,10 +143,10 @@ pub(super) fn flags(
         hasher.update(assignment.as_bytes());
         let place = Place::Flag(flag.clone());
         match assignment.split_once('=') {
-            Some((key, value)) => put(&mut layer, below, schema, problems, key.trim(), value, place),
-            None => {
-                problems.error(Problem::new(place, "", "a flag sets a value as KEY=VALUE, such as server.docs=off"))
+            Some((key, value)) if !key.trim().is_empty() => {
+                put(&mut layer, below, schema, problems, key.trim(), value, place);
             }
+            _ => problems.error(Problem::new(place, "", "sets a value as KEY=VALUE, such as server.docs=off")),
         }
     }
     layer.digest = hasher.finalize().into();
@@ -160,21 +163,50 @@ fn put(
     text: &str,
     place: Place,
 ) {
-    if let Some(missing) = undeclared(key, below) {
-        let message = format!("no {missing} is declared in a file; this can change one, not make one");
-        return problems.error(Problem::new(place, key, message));
-    }
-    let Some(leaf) = schema.leaf(key) else {
-        let problem = Problem::new(place, key, "there is no such key");
-        return problems.error(match schema.nearest(key) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+    if let Some((what, near)) = undeclared(key, below) {
+        let message = format!("no {what} is declared in a file; this can change one, not make one");
+        let problem = Problem::new(place.clone(), key, message);
+        return problems.missing(match near {
+            Some(near) => problem.hint(format!("did you mean {}?", spelt(&near, &place))),
             None => problem,
         });
+    }
+    let Some(leaf) = schema.leaf(key) else {
+        return problems.error(unknown(place, key, schema));
     };
     match converted(leaf, text) {
         Ok(value) => layer.put(key, value, place),
-        Err(wanted) => problems.error(Problem::new(place, key, format!("must be {wanted}"))),
+        Err(wanted) => {
+            // A number or a truth value is no secret; a table may hold one.
+            let found = if leaf == Leaf::Structure { String::new() } else { format!(", found \"{text}\"") };
+            problems.error(Problem::new(place, key, format!("must be {wanted}{found}")));
+        }
     }
+}
+
+fn unknown(place: Place, key: &str, schema: &Schema) -> Problem {
+    if let Some((new, _)) = renamed::new_name(key) {
+        let hint = format!("write {}", spelt(&new, &place));
+        return Problem::new(place, key, format!("there is no such key: it is `{new}`")).meant(new).hint(hint);
+    }
+    let problem = Problem::new(place.clone(), key, "there is no such key");
+    match schema.nearest(key) {
+        Some(near) => problem.hint(format!("did you mean {}?", spelt(&near, &place))).meant(near),
+        None => problem.hint("monolith schema lists every key"),
+    }
+}
+
+/// A key as it is written where it was: as a variable, or as it is.
+fn spelt(key: &str, place: &Place) -> String {
+    match place {
+        Place::Env(_) => variable(key),
+        _ => format!("`{key}`"),
+    }
+}
+
+/// The variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("MONOLITH_{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
 fn converted(leaf: Leaf, text: &str) -> Result<Value, &'static str> {
@@ -190,39 +222,27 @@ fn converted(leaf: Leaf, text: &str) -> Result<Value, &'static str> {
     }
 }
 
-/// The named thing that a key speaks of but no file declares, such as `store `x``.
-fn undeclared(key: &str, below: &[Layer]) -> Option<String> {
+/// The named thing that a key speaks of but no file declares, such as `store `x``, and the key that was probably meant.
+fn undeclared(key: &str, below: &[Layer]) -> Option<(String, Option<String>)> {
     const NAMED: [(&str, &str); 4] =
         [("stores", "store"), ("workers", "worker"), ("policies", "policy"), ("alerts", "alert")];
-    let mut parts = key.split('.');
-    let (section, name) = (parts.next()?, parts.next()?);
+    let mut parts = key.splitn(3, '.');
+    let (section, name, rest) = (parts.next()?, parts.next()?, parts.next());
     let (_, what) = NAMED.iter().find(|(plural, _)| *plural == section)?;
-    let known = below.iter().any(|layer| names_in(layer, section).iter().any(|known| known == name));
-    (!known).then(|| format!("{what} `{name}`"))
-}
-
-fn warn_near_miss(variable: &str, rest: &str, schema: &Schema, problems: &mut Problems) {
-    let lower = rest.to_ascii_lowercase();
-    let Some(section) =
-        schema.sections().find(|section| lower.strip_prefix(section).is_some_and(|r| r.starts_with('_')))
-    else {
-        return;
+    let known: Vec<String> = below.iter().flat_map(|layer| names_in(layer, section)).collect();
+    let near = || {
+        let near = nearest(name, known.iter().map(String::as_str))?;
+        Some([section, near].into_iter().chain(rest).collect::<Vec<_>>().join("."))
     };
-    let key = lower.get(section.len() + 1..).unwrap_or_default().to_ascii_uppercase();
-    let problem = Problem::new(
-        Place::Env(variable.to_owned()),
-        "",
-        "is not read: a section and its key are separated by two underscores",
-    );
-    problems.warning(problem.hint(format!("did you mean MONOLITH_{}__{key}?", section.to_ascii_uppercase())));
+    (!known.iter().any(|known| known == name)).then(|| (format!("{what} `{name}`"), near()))
 }
 
 fn switched_on(env: &Environment, variable: &str, problems: &mut Problems) -> bool {
     match env.text(variable).map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "0" | "false" | "no" | "off") => false,
         Some("1" | "true" | "yes" | "on") => true,
-        Some(_) => {
-            problems.error(Problem::new(Place::Env(variable.into()), "", "must be 1 or 0"));
+        Some(found) => {
+            problems.error(Problem::new(Place::Env(variable.into()), "", format!("must be 1 or 0, found \"{found}\"")));
             false
         }
     }

@@ -30,11 +30,18 @@ fn of(problem: &Problem, texts: &BTreeMap<String, Secret>, schema: &Schema) -> O
     let shown = if problem.key.is_empty() {
         without_value(&line_text)
     } else {
-        let secret = schema.is_secret(&problem.key);
+        // A header holds names, and no value.
+        let header = line_text.iter().find(|c| !c.is_whitespace()) == Some(&'[') && !line_text.contains(&'=');
+        let secret = schema.holds_a_secret(&problem.key) && !header;
         let mut line_text = line_text;
         if secret {
             // Also a number that was meant to be a password.
-            line_text.iter_mut().skip(start).take(width).filter(|c| !matches!(c, '"' | '\'')).for_each(|c| *c = '*');
+            line_text
+                .iter_mut()
+                .skip(start)
+                .take(width)
+                .filter(|c| !matches!(c, '"' | '\'' | '{' | '['))
+                .for_each(|c| *c = '*');
         }
         without_texts(&line_text, (!secret).then_some(start))
     };

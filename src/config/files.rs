@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The largest configuration or secret file: a thousand workers take a tenth of it.
@@ -63,27 +64,37 @@ impl Reader {
     /// Reads a layer. A file that is absent is a problem only where it must exist.
     pub(super) fn layer(&mut self, path: &Path, must_exist: bool, problems: &mut Problems) -> Option<Layer> {
         let shown = self.shown(path);
-        match self.read(path) {
+        let at = |line, column| Place::File { path: shown.clone(), line, column };
+        let layer = match self.read(path) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => {
-                    self.texts.insert(shown.clone(), Secret::new(text.as_str()));
-                    Layer::from_toml(&shown, &text, problems)
+                    // A byte order mark is what some editors put before UTF-8; it is not part of the text.
+                    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                    self.texts.insert(shown.clone(), Secret::new(text));
+                    Layer::from_toml(&shown, text, problems)
                 }
                 Err(error) => {
-                    let good = error.utf8_error().valid_up_to();
-                    let line = 1 + error.as_bytes().iter().take(good).filter(|b| **b == b'\n').count();
-                    let place = Place::File { path: shown, line, column: 1 };
-                    problems.error(Problem::new(place, "", "the file is not UTF-8 text from here on"));
+                    let (good, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+                    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+                    let before = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+                    let column = 1 + String::from_utf8_lossy(before).chars().count();
+                    let byte = rest.first().copied().unwrap_or_default();
+                    let problem =
+                        Problem::new(at(line, column), "", format!("is not UTF-8 text: byte 0x{byte:02X} here"));
+                    problems.error(problem.hint("save the file with the encoding UTF-8"));
                     None
                 }
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return None,
             Err(error) => {
-                let place = Place::File { path: shown, line: 1, column: 1 };
-                problems.error(Problem::new(place, "", format!("cannot be read: {}", plain(&error))));
+                problems.error(Problem::new(at(1, 1), "", format!("cannot be read: {}", plain(&error))));
                 None
             }
+        };
+        if layer.is_none() {
+            problems.lose_a_file();
         }
+        layer
     }
 
     /// The texts of the layers that were read.
@@ -112,12 +123,13 @@ impl Reader {
 
     fn read_plain(&self, path: &Path) -> io::Result<Vec<u8>> {
         let path = self.pinned(path);
-        let metadata = std::fs::metadata(&path)?;
-        if !metadata.is_file() {
+        // A pipe would hold us until somebody writes into it; opened this way, it says at once what it is.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a plain file"));
         }
         let mut bytes = Vec::new();
-        File::open(&path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE / 1024 / 1024)));
         }
@@ -133,7 +145,7 @@ impl Reader {
     }
 
     /// A path as people want to read it: short where it stands beside the base file.
-    fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         let from = self.base_dir.as_path();
         path.strip_prefix(from).unwrap_or(path).display().to_string()
     }
@@ -148,6 +160,15 @@ pub fn digest(base_dir: &Path, files: &BTreeSet<PathBuf>) -> [u8; 32] {
         drop(reader.read(file));
     }
     reader.digest()
+}
+
+/// The names of the files of a folder that end in `end`, without it: for "did you mean".
+pub(super) fn names_in(folder: &Path, end: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(end)?.to_owned())).collect();
+    names.sort();
+    names
 }
 
 /// An error of the operating system without its number.

@@ -53,8 +53,6 @@ impl Layer {
 
     /// A layer from the text of a TOML file; `None`, with a problem, where it does not parse.
     pub fn from_toml(path: &str, text: &str, problems: &mut Problems) -> Option<Self> {
-        // A byte order mark is what some editors put before UTF-8; it is not part of the text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match Document::parse(text) {
             Ok(document) => {
                 let mut layer = Self::empty(path, path);
@@ -64,10 +62,7 @@ impl Layer {
                 Some(layer)
             }
             Err(error) => {
-                let place = place_in(path, text, error.span().map_or(0, |span| span.start));
-                problems.error(
-                    Problem::new(place, "", first_line(error.message())).hint("the file is not valid TOML here"),
-                );
+                problems.error(super::syntax::problem(path, text, &error));
                 None
             }
         }
@@ -106,6 +101,18 @@ impl Layer {
             value = value.as_dict()?.get(part)?;
         }
         Some(value)
+    }
+
+    /// Where a key was written, or the value that it stands in: a variable may hold a whole table.
+    #[must_use]
+    pub fn spot(&self, key: &str) -> Option<&Spot> {
+        let mut key = key;
+        loop {
+            match self.spots.get(key) {
+                Some(spot) => return Some(spot),
+                None => key = key.get(..key.rfind(['.', '['])?)?,
+            }
+        }
     }
 
     /// Takes a dotted key out.
@@ -149,6 +156,8 @@ impl Reading<'_> {
             let key = table.key(name).and_then(toml_edit::Key::span);
             let value = item.span().or_else(|| key.clone());
             let key = key.or_else(|| value.clone());
+            // A table with a header of its own is best shown by its name in there.
+            let value = if matches!(item, Item::Table(_)) { key.clone() } else { value };
             let spot = Spot { key: self.place(key.map(|s| s.start)), value: self.place(value.map(|s| s.start)) };
             self.spots.insert(path.clone(), spot);
             if let Some(value) = self.item(&path, item) {
@@ -207,13 +216,9 @@ impl Reading<'_> {
 }
 
 /// Line and column, from one, of a byte offset in a text.
-fn place_in(path: &str, text: &str, offset: usize) -> Place {
+pub(super) fn place_in(path: &str, text: &str, offset: usize) -> Place {
     let before = text.get(..offset.min(text.len())).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     Place::File { path: path.to_owned(), line, column }
-}
-
-fn first_line(message: &str) -> String {
-    message.lines().collect::<Vec<_>>().join("; ")
 }

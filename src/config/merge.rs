@@ -2,6 +2,7 @@
 //! figment cannot do: `unset`, values that are replaced whole, and defaults for each declared store and worker.
 
 use super::layers::Layer;
+use super::schema::nearest;
 use crate::problem::{Place, Problem, Problems};
 use figment::Figment;
 use figment::value::{Dict, Value};
@@ -51,24 +52,27 @@ pub fn merge(mut stack: Vec<Layer>, profile: &str, problems: &mut Problems) -> M
 
 /// `unset = ["server.tls"]` in a layer removes the key from the layers below it.
 fn apply_unset(stack: &mut [Layer], problems: &mut Problems) {
-    for above in 1..=stack.len() {
-        let (lower, upper) = stack.split_at_mut(above.saturating_sub(1));
+    for above in 0..stack.len() {
+        let (lower, upper) = stack.split_at_mut(above);
         let Some(layer) = upper.first_mut() else { continue };
-        let keys = match layer.dict.get("unset").and_then(Value::as_array) {
-            Some(keys) => keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect::<Vec<_>>(),
-            None => continue,
-        };
-        for key in keys {
-            if !lower.iter().any(|layer| layer.get(&key).is_some()) {
-                let place = layer.spots.get("unset").map_or(Place::Nowhere, |spot| spot.value.clone());
-                problems.error(Problem::new(
-                    place,
-                    "unset",
-                    format!("no lower layer has `{key}`, so there is nothing to remove"),
-                ));
+        let keys = layer.dict.get("unset").and_then(Value::as_array).unwrap_or_default().to_vec();
+        for (n, key) in keys.iter().enumerate().filter_map(|(n, key)| Some((n, key.as_str()?))) {
+            if !lower.iter().any(|layer| layer.get(key).is_some()) {
+                let at = format!("unset[{n}]");
+                let place = layer.spot(&at).map_or(Place::Nowhere, |spot| spot.value.clone());
+                problems.missing(nothing_to_remove(place, at, key, lower));
             }
-            lower.iter_mut().for_each(|layer| layer.remove(&key));
+            lower.iter_mut().for_each(|layer| layer.remove(key));
         }
+    }
+}
+
+fn nothing_to_remove(place: Place, at: String, key: &str, lower: &[Layer]) -> Problem {
+    let problem = Problem::new(place, at, format!("no lower layer has `{key}`, so there is nothing to remove"));
+    let known = lower.iter().flat_map(|layer| layer.spots.keys().map(String::as_str));
+    match nearest(key, known) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint("a built-in default cannot be removed, only replaced"),
     }
 }
 

@@ -110,11 +110,10 @@ impl Schema {
         }
     }
 
-    /// Whether a text at this key may hold a secret.
-    #[must_use]
-    pub fn is_secret(&self, key: &str) -> bool {
+    /// The places of the schema that a key with its indices may be at: one for each kind that has it.
+    fn places_of(&self, key: &str) -> Vec<&Json> {
         let mut places = vec![&self.root];
-        for part in key.split(['.', '[']) {
+        for part in key.split(['.', '[']).filter(|part| !part.is_empty()) {
             let index = part.ends_with(']');
             places = places
                 .into_iter()
@@ -124,20 +123,42 @@ impl Schema {
                 })
                 .collect();
         }
-        places.iter().any(|place| matches!(self.shape(place), Shape::Text { secret: true }))
+        places
     }
 
-    /// The key beside a wrong one that looks most like it, as far as the schema goes without names.
+    /// Whether a text at this key or anywhere below it may be a secret.
+    #[must_use]
+    pub fn holds_a_secret(&self, key: &str) -> bool {
+        self.places_of(key).into_iter().any(|place| self.has_a_secret(place))
+    }
+
+    fn has_a_secret(&self, place: &Json) -> bool {
+        match self.shape(place) {
+            Shape::Text { secret } => secret,
+            Shape::Table(table) => table.properties.values().any(|place| self.has_a_secret(place)),
+            Shape::Tagged(kinds) => {
+                kinds.iter().any(|(_, table)| table.properties.values().any(|place| self.has_a_secret(place)))
+            }
+            Shape::Map(inner) | Shape::Array(inner) => self.has_a_secret(inner),
+            Shape::Choice(_) | Shape::Integer { .. } | Shape::Boolean | Shape::Any => false,
+        }
+    }
+
+    /// The key that was probably meant by a wrong one: each part that does not exist is replaced by the one that looks
+    /// most like it.
     #[must_use]
     pub fn nearest(&self, key: &str) -> Option<String> {
-        let (parent, last) = key.rsplit_once('.').unwrap_or(("", key));
         let mut places = vec![&self.root];
-        for part in parent.split('.').filter(|part| !part.is_empty()) {
+        let mut path = Vec::new();
+        for part in key.split('.') {
+            let mut part = part;
+            if places.iter().all(|place| self.inside(place, part).is_empty()) {
+                part = nearest(part, places.iter().flat_map(|place| self.keys_of(place)))?;
+            }
+            path.push(part);
             places = places.into_iter().flat_map(|place| self.inside(place, part)).collect();
         }
-        let known: Vec<&str> = places.into_iter().flat_map(|place| self.keys_of(place)).collect();
-        let near = nearest(last, known.into_iter())?;
-        Some(if parent.is_empty() { near.to_owned() } else { format!("{parent}.{near}") })
+        Some(path.join("."))
     }
 
     fn keys_of<'a>(&'a self, place: &'a Json) -> Vec<&'a str> {
@@ -229,11 +250,27 @@ fn bounds(place: &Json) -> Shape<'_> {
 /// The word that looks most like a wrong one, if any does: at most a third of its letters differ.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A text longer than this is no misspelt word, and comparing takes the product of the lengths.
+    const LONGEST: usize = 100;
+    if wrong.len() > LONGEST {
+        return None;
+    }
+    let spelt = wrong.to_lowercase().replace('-', "_");
     known
-        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
+        .map(|word| (strsim::damerau_levenshtein(&spelt, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= word.chars().count().max(wrong.chars().count()).div_ceil(3))
         .min_by_key(|(distance, word)| (*distance, *word))
         .map(|(_, word)| word)
+}
+
+/// Words as they are offered: `"a", "b" or "c"`.
+#[must_use]
+pub fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +296,8 @@ mod tests {
         }
         assert_eq!(schema.nearest("server.bnid").as_deref(), Some("server.bind"));
         assert_eq!(schema.nearest("sever").as_deref(), Some("server"));
+        assert_eq!(schema.nearest("sever.bnid").as_deref(), Some("server.bind"));
+        assert_eq!(schema.nearest("workers.x.run.statment").as_deref(), Some("workers.x.run.statement"));
         assert_eq!(schema.nearest("zzzzzz"), None);
     }
 }

@@ -1,10 +1,12 @@
 //! Checks merged values against the schema: every unknown key, wrong type and missing part at once, each with its place.
 //! A bad value is taken out, its default put back, and the walk goes on, so that one mistake never hides another.
 
+mod advice; // what to write instead
+
 use super::compare::{Hidden, hidden};
 use super::mask::masked;
 use super::merge::Merged;
-use super::schema::{Schema, Shape, Table, nearest};
+use super::schema::{Schema, Shape, Table, nearest, one_of};
 use super::written::Written;
 use super::{Places, layers::Spot};
 use crate::problem::{Place, Problem, Problems};
@@ -81,7 +83,7 @@ impl<'a> Walk<'a> {
                 Some(n) => {
                     return self.wrong(key, format!("must be a whole number from {min} to {max}, found {n}"), None);
                 }
-                None => return self.wrong(key, "must be a whole number".into(), None),
+                None => return self.wrong(key, format!("must be a whole number, found {}", found(value, false)), None),
             },
             (Shape::Text { .. }, Value::String(..)) | (Shape::Boolean, Value::Bool(..)) | (Shape::Any, _) => {}
             _ => return self.wrong_type(&shape, value, key),
@@ -98,28 +100,22 @@ impl<'a> Walk<'a> {
                         self.take_out(dict, &name, &path);
                     }
                 }
-                _ => {
-                    let at = dict
-                        .get(&name)
-                        .and_then(|value| self.spot(value, &path))
-                        .map_or(Place::Nowhere, |spot| spot.key);
-                    let problem = Problem::new(at, &path, "there is no such key");
-                    self.problems.error(match nearest(&name, table.keys()) {
-                        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                        None => problem.hint(format!("allowed here: {}", table.keys().collect::<Vec<_>>().join(", "))),
-                    });
+                (None, Some(value)) => {
+                    let at = self.spot(value, &path).map_or(Place::Nowhere, |spot| spot.key);
+                    self.unknown(at, &path, &name, &table.keys().collect::<Vec<_>>());
                     dict.remove(&name);
                 }
+                (_, None) => {}
             }
         }
         for name in table.required().filter(|name| !dict.contains_key(*name)) {
             let path = join(key, name);
             if !self.problems.concern(&path) {
-                self.problems.error(Problem::new(
-                    self.places.of(key),
-                    path,
-                    format!("is missing: `{name}` has no default"),
-                ));
+                let problem = Problem::new(self.places.of(key), path, "is missing, and has no default");
+                self.problems.missing(match advice::example(key, name) {
+                    Some(example) => problem.hint(format!("such as {example}")),
+                    None => problem,
+                });
             }
         }
     }
@@ -128,15 +124,22 @@ impl<'a> Walk<'a> {
         let words: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
         let path = join(key, "kind");
         let Some(value) = dict.get("kind") else {
-            let message = format!("is missing: say what it is by kind = {}", one_of(&words));
-            self.problems.error(Problem::new(self.places.of(key), path, message));
+            self.unknown_of_all(kinds, dict, key);
+            if !self.problems.concern(&path) {
+                let message = format!("is missing: say what it is by kind = {}", one_of(&words));
+                self.problems.missing(Problem::new(self.places.of(key), path, message));
+            }
             return false;
         };
         let place = self.spot(value, &path).map_or(Place::Nowhere, |spot| spot.value);
         self.places.0.insert(path.clone(), place);
-        let kind = value.as_str().unwrap_or_default().to_owned();
+        let Some(kind) = value.as_str().map(str::to_owned) else {
+            let message = format!("must be {}, found {}", one_of(&words), found(value, false));
+            return self.wrong(&path, message, None);
+        };
         match kinds.iter().find(|(known, _)| *known == kind) {
             Some((_, table)) => {
+                self.keys_of_other_kinds(kinds, &kind, dict, key);
                 self.table(*table, dict, key);
                 true
             }
@@ -148,6 +151,7 @@ impl<'a> Walk<'a> {
     }
 
     fn map(&mut self, values: &'a Json, dict: &mut Dict, key: &str) {
+        self.without_a_name(values, dict, key);
         for name in dict.keys().cloned().collect::<Vec<_>>() {
             let path = join(key, &name);
             let keep = dict.get_mut(&name).is_none_or(|value| self.value(values, value, &path));
@@ -173,25 +177,30 @@ impl<'a> Walk<'a> {
     }
 
     fn wrong_type(&mut self, shape: &Shape<'_>, value: &Value, key: &str) -> bool {
+        let default = self.merged.layers.first().and_then(|defaults| defaults.get(key));
         let (wanted, hint) = match shape {
-            Shape::Table(_) | Shape::Map(_) | Shape::Tagged(_) => ("a table".to_owned(), None),
-            Shape::Array(_) => ("an array".to_owned(), Some("write it as [\"...\"]")),
+            Shape::Table(_) | Shape::Map(_) | Shape::Tagged(_) => ("a table".to_owned(), advice::table(key)),
+            Shape::Array(_) => {
+                ("an array".to_owned(), Some(advice::array(key, value, self.schema.holds_a_secret(key))))
+            }
             Shape::Choice(words) => (one_of(words), None),
-            Shape::Text { .. } | Shape::Any => ("text".to_owned(), Some("put it in quotes")),
-            Shape::Integer { .. } => ("a whole number".to_owned(), Some("write it without quotes")),
-            Shape::Boolean => ("true or false".to_owned(), Some("write it without quotes")),
+            Shape::Text { .. } | Shape::Any => ("text".to_owned(), Some(advice::text(default))),
+            Shape::Integer { .. } => ("a whole number".to_owned(), advice::unquoted(value)),
+            Shape::Boolean => ("true or false".to_owned(), advice::unquoted(value)),
         };
-        let found = if matches!(shape, Shape::Text { secret: true }) { "something else" } else { kind_of(value) };
-        self.wrong(key, format!("must be {wanted}, found {found}"), hint.map(Into::into))
+        let found = found(value, self.schema.holds_a_secret(key));
+        self.wrong(key, format!("must be {wanted}, found {found}"), hint)
     }
 
     /// Where a value of the merged tree was written: the spot in the layer that figment says it came from.
     fn spot(&self, value: &Value, key: &str) -> Option<Spot> {
+        let layers = &self.merged.layers;
         let winner = match value {
-            Value::Dict(..) => None,
-            _ => self.merged.layer_of(value).and_then(|layer| layer.spots.get(key)),
+            Value::Dict(..) => layers.iter().rev().find(|layer| layer.get(key).is_some()),
+            _ => self.merged.layer_of(value),
         };
-        winner.or_else(|| self.merged.layers.iter().rev().find_map(|layer| layer.spots.get(key))).cloned()
+        let exact = || layers.iter().rev().find_map(|layer| layer.spots.get(key));
+        winner.and_then(|layer| layer.spot(key)).or_else(exact).cloned()
     }
 }
 
@@ -224,21 +233,19 @@ fn join(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
-fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
+/// What was found, as far as it may be told.
+fn found(value: &Value, secret: bool) -> String {
     match value {
-        Value::String(..) | Value::Char(..) => "text",
-        Value::Bool(..) => "true or false",
-        Value::Num(..) => "a number",
-        Value::Empty(..) => "nothing",
-        Value::Dict(..) => "a table",
-        Value::Array(..) => "an array",
+        Value::Bool(_, truth) if !secret => truth.to_string(),
+        Value::Num(_, number) if !secret => match number.to_i128() {
+            Some(whole) => whole.to_string(),
+            None => number.to_f64().map_or_else(|| "a number".to_owned(), |n| n.to_string()),
+        },
+        Value::String(..) | Value::Char(..) => "text".into(),
+        Value::Bool(..) => "a truth value".into(),
+        Value::Num(..) => "a number".into(),
+        Value::Empty(..) => "nothing".into(),
+        Value::Dict(..) => "a table".into(),
+        Value::Array(..) => "an array".into(),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::compile::Compiler;
 use crate::config::{secrets::JWT, written};
+use crate::problem::Problem;
 use crate::secret::Secret;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -76,23 +77,37 @@ impl Compiler<'_> {
 
     fn signing_key(&mut self, key: &str, written: &written::SigningKey, bind: SocketAddr) -> Option<SigningKey> {
         let (id, name) = (written.id.clone()?, written.secret.as_deref()?);
-        if name == JWT && self.may_generate(bind) {
-            return Some(SigningKey { id, secret: SigningSecret::Generated });
-        }
         let at = format!("{key}.secret");
+        if name == JWT
+            && let Some(unset) = self.unset(JWT)
+        {
+            if self.profile.is_dev() && bind.ip().is_loopback() {
+                return Some(SigningKey { id, secret: SigningSecret::Generated });
+            }
+            self.nobody_made_a_secret(&unset, bind);
+            return None;
+        }
         let secret = self.secret(&at, name)?;
         self.judge_secret(&at, name, &secret);
         Some(SigningKey { id, secret: SigningSecret::Declared(secret) })
     }
 
+    /// What is wrong with a secret that has no value, where nobody was told of it so far.
+    fn unset(&self, name: &str) -> Option<Problem> {
+        let (_, value) = self.loaded.secrets.iter().find(|(known, _)| known.as_str() == name)?;
+        value.as_ref().err().filter(|problem| !self.problems.told(problem)).cloned()
+    }
+
     /// On a laptop nobody has to think of a secret; anywhere else a made-up one would log everybody out at restart.
-    fn may_generate(&self, bind: SocketAddr) -> bool {
-        let unset = self
-            .loaded
-            .secrets
-            .iter()
-            .any(|(name, value)| name.as_str() == JWT && value.is_err() && !self.problems.concern("secrets.jwt"));
-        unset && self.profile.is_dev() && bind.ip().is_loopback()
+    fn nobody_made_a_secret(&mut self, unset: &Problem, bind: SocketAddr) {
+        let why = if self.profile.is_dev() {
+            format!("on {bind}, which is no loopback address, none is made for you")
+        } else {
+            format!("in the profile {} none is made for you", self.profile)
+        };
+        let message = format!("{}: it signs admin tokens, and {why}", unset.message);
+        let problem = Problem::new(unset.place.clone(), unset.key.clone(), message);
+        self.problems.error(problem.hint("make one with: export JWT_SECRET=\"$(openssl rand -base64 48)\""));
     }
 
     fn judge_secret(&mut self, key: &str, name: &str, secret: &Secret) {
@@ -108,8 +123,9 @@ impl Compiler<'_> {
             return;
         };
         // The name may stand nowhere but in the defaults; then the secret itself is where to look.
-        let source = format!("secrets.{name}");
-        let key = if self.loaded.places.wrote(key) { key } else { &source };
+        let sources = ["env", "file", "command", "literal"].map(|part| format!("secrets.{name}.{part}"));
+        let source = sources.iter().find(|source| self.loaded.places.wrote(source));
+        let key = if self.loaded.places.wrote(key) { key } else { source.map_or(key, String::as_str) };
         if self.profile.is_strict() {
             self.error_with_hint(key, fault, "make one with: openssl rand -base64 48");
         } else {

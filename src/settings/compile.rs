@@ -1,7 +1,7 @@
 //! From what was written to what it means. Pure: everything that had to be read was read by `config`.
 //! Every section adds its mistakes to one list and goes on; only a list without errors becomes `Settings`.
 
-use super::{Hash, Home, Profile, Settings, stores::StoreKind};
+use super::{Hash, Home, Profile, Settings, advice, stores::StoreKind};
 use crate::clock::{self, Timestamp};
 use crate::config::excerpt::point_into;
 use crate::config::schema::Schema;
@@ -23,7 +23,9 @@ use std::time::Duration;
 pub fn compile(loaded: &Loaded, now: Timestamp) -> Result<(Settings, Vec<Problem>), Problems> {
     let profile = Profile(loaded.profile.clone());
     let mut compiler = Compiler { loaded, problems: loaded.problems.clone(), profile, now };
-    let settings = loaded.written.as_ref().map(|written| compiler.settings(written));
+    // Where a whole file could not be read, what the rest would mean without it is nobody's question.
+    let written = loaded.written.as_ref().filter(|_| !loaded.problems.lost_a_file());
+    let settings = written.map(|written| compiler.settings(written));
     point_into(&mut compiler.problems, &loaded.texts, &Schema::new());
     match settings {
         Some(settings) if !compiler.problems.any() => Ok((settings, compiler.problems.warnings())),
@@ -89,9 +91,22 @@ impl Compiler<'_> {
         self.problems.error(Problem::new(self.loaded.places.of(key), key, message).hint(hint));
     }
 
+    /// Adds a mistake with advice, where there is any.
+    pub(super) fn error_with_advice(&mut self, key: &str, message: impl Into<String>, advice: Option<String>) {
+        match advice {
+            Some(hint) => self.error_with_hint(key, message, hint),
+            None => self.error(key, message),
+        }
+    }
+
     /// Adds something that is allowed but probably not meant.
     pub(super) fn warn(&mut self, key: &str, message: impl Into<String>) {
         self.problems.warning(Problem::new(self.loaded.places.of(key), key, message));
+    }
+
+    /// The same with advice.
+    pub(super) fn warn_with_hint(&mut self, key: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.warning(Problem::new(self.loaded.places.of(key), key, message).hint(hint));
     }
 
     /// A length of time within bounds.
@@ -103,10 +118,8 @@ impl Compiler<'_> {
                 at_least
             }
             None => {
-                self.error(
-                    key,
-                    format!("must be a length of time such as 500ms, 30s, 5m, 1h30m or 7d, found \"{text}\""),
-                );
+                let message = format!("must be a length of time such as 500ms, 30s, 5m, 1h30m or 7d, found \"{text}\"");
+                self.error_with_advice(key, message, advice::duration(text));
                 at_least
             }
         }
@@ -115,7 +128,8 @@ impl Compiler<'_> {
     /// A number of bytes: `64KiB`, `1MiB`.
     pub(super) fn size(&mut self, key: &str, text: &str) -> usize {
         parse_size(text).unwrap_or_else(|| {
-            self.error(key, format!("must be a size such as 512B, 64KiB or 1MiB, found \"{text}\""));
+            let message = format!("must be a size such as 512B, 64KiB or 1MiB, found \"{text}\"");
+            self.error_with_advice(key, message, advice::size(text));
             1
         })
     }
@@ -123,7 +137,7 @@ impl Compiler<'_> {
     /// A number that must not be zero.
     pub(super) fn positive(&mut self, key: &str, number: u32) -> u32 {
         if number == 0 {
-            self.error(key, "must be at least 1");
+            self.error(key, "must be at least 1, found 0");
         }
         number.max(1)
     }
@@ -149,7 +163,7 @@ impl Compiler<'_> {
     pub(super) fn error_with_nearest(&mut self, key: &str, message: String, name: &str, known: &[&str]) {
         match crate::config::schema::nearest(name, known.iter().copied()) {
             Some(near) => self.error_with_hint(key, message, format!("did you mean `{near}`?")),
-            None if known.is_empty() => self.error(key, message),
+            None if known.is_empty() => self.error_with_hint(key, message, "none is declared"),
             None => self.error_with_hint(key, message, format!("declared are: {}", known.join(", "))),
         }
     }
@@ -177,8 +191,8 @@ impl Compiler<'_> {
                 }
                 None => self.error_with_hint(
                     key,
-                    format!("`${{{}}}` refers to nothing", reference.chars().take(40).collect::<String>()),
-                    "only ${secrets.NAME} is replaced here; write `$${` for a literal `${`",
+                    "a `${...}` refers to nothing: only ${secrets.NAME} is replaced here",
+                    "declare it under [secrets], as in NAME = { env = \"...\" }; write `$${` for a literal `${`",
                 ),
             }
             rest = tail;
@@ -265,7 +279,7 @@ fn encoded(secret: &Secret, encoding: Encoding) -> Vec<u8> {
 }
 
 /// Reads a number of bytes: a whole number and `B`, `KiB`, `MiB` or `GiB`, up to 16 GiB.
-fn parse_size(text: &str) -> Option<usize> {
+pub(super) fn parse_size(text: &str) -> Option<usize> {
     const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
     const LARGEST: u64 = 16 << 30;
     let (number, factor) = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;

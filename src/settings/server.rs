@@ -1,7 +1,7 @@
 //! Sockets, limits and time-outs of the HTTP side.
 //! Serving is `http`; binding and draining is `runtime`.
 
-use super::compile::Compiler;
+use super::{advice, compile::Compiler};
 use crate::config::written;
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -70,7 +70,7 @@ impl Compiler<'_> {
         text.parse().unwrap_or_else(|_| {
             let message =
                 format!("must be an address and a port such as 127.0.0.1:8000 or [::]:8000, found \"{text}\"");
-            self.error(key, message);
+            self.error_with_advice(key, message, advice::address(text));
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
         })
     }
@@ -88,7 +88,8 @@ impl Compiler<'_> {
             match text.parse() {
                 Ok(network) => networks.push(network),
                 Err(_) => {
-                    self.error(&format!("{key}[{n}]"), format!("must be a CIDR such as 10.0.0.0/8, found \"{text}\""))
+                    let message = format!("must be a CIDR such as 10.0.0.0/8, found \"{text}\"");
+                    self.error_with_advice(&format!("{key}[{n}]"), message, advice::network(text));
                 }
             }
         }

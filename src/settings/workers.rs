@@ -3,7 +3,7 @@
 
 use super::compile::{Compiler, Declared, Encoding, short_hash};
 use super::{
-    Home,
+    Home, advice,
     policy::Policy,
     schedule::{CronError, Schedule},
     statement::Statement,
@@ -189,14 +189,21 @@ impl Compiler<'_> {
         let schedule = Schedule::cron(text, timezone, self.now);
         schedule
             .map_err(|error| {
-                let part = if matches!(error, CronError::Zone(_)) { "timezone" } else { "schedule" };
-                self.error(&format!("{key}.{part}"), error.to_string());
+                let (part, advice) = match error {
+                    CronError::Zone(_) => ("timezone", advice::timezone(timezone)),
+                    CronError::Pattern { .. } | CronError::Never(_) => ("schedule", advice::cron(text)),
+                };
+                self.error_with_advice(&format!("{key}.{part}"), error.to_string(), advice);
             })
             .ok()
     }
 
     fn every(&mut self, key: &str, text: &str) -> Option<Schedule> {
-        let period = self.duration(key, text, Duration::from_millis(1));
+        if let Some(advice) = advice::every(text) {
+            self.error_with_hint(key, format!("must be a length of time such as 30s or 5m, found \"{text}\""), advice);
+            return None;
+        }
+        let period = self.duration(key, text, Duration::ZERO);
         if self.problems.concern(key) {
             return None;
         }

@@ -318,7 +318,7 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// The binary, in a folder, with nothing of this process' environment but what every program needs.
-fn binary(folder: &Path, env: &[(String, String)]) -> Command {
+pub fn binary(folder: &Path, env: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_monolith"));
     command.current_dir(folder).env_clear().stdin(Stdio::null());
     command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));

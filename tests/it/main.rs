@@ -1,10 +1,12 @@
 //! The black-box tests: the real binary against real servers. One binary, so that everything links once.
-//! Nothing here reaches into the program; what needs no process is tested beside the code.
+//! Nothing here reaches into the program, but for the fuzzer's corpus; what needs no process is tested beside the code.
 #![expect(unreachable_pub, reason = "nothing outside of a test binary could reach anything")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
 mod harness; // starts the real binary in a folder of its own and asks it as each role
 
+mod bad; // the gallery of mistakes: what `check` says about each
+mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod http; // the API's manners
 mod keys; // the life of an API key, in each home
 mod mistakes; // what is wrong at the start is told, and nothing is started

@@ -35,7 +35,10 @@ fn a_misspelt_key_or_kind_is_shown_with_its_place() {
 
 #[test]
 fn a_profile_that_is_missing_is_named() {
-    says(&monolith(IN_MEMORY).env("MONOLITH_PROFILE", "sandbox"), &["profiles/sandbox.toml", "no such file"]);
+    says(
+        &monolith(IN_MEMORY).env("MONOLITH_PROFILE", "sandbox"),
+        &["$MONOLITH_PROFILE", "profiles/sandbox.toml does not exist"],
+    );
 }
 
 #[test]
