@@ -35,7 +35,7 @@ fn check(case: &[u8]) -> String {
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut check = binary(dir.path(), &env);
     check.args(["check", "--profile", profile]);
-    set.iter().for_each(|set| drop(check.args(["--set", set])));
+    check.args(set.iter().flat_map(|set| ["--set", set]));
     let output = check.output().unwrap();
     let shown = [output.stderr, output.stdout].concat();
     format!("{}\nexit code {}", String::from_utf8(shown).unwrap().trim_end(), output.status.code().unwrap())
