@@ -2,7 +2,8 @@
 //! Events are hints only (a ConfigMap's swap, an overflow and a bind mount all look different); what counts is the hash.
 
 use crate::config::files;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +30,11 @@ impl Watch {
     pub(super) fn new() -> Self {
         let hint = Arc::new(Notify::new());
         let told = Arc::clone(&hint);
-        let watcher = notify::recommended_watcher(move |_| told.notify_one());
+        let watcher = notify::recommended_watcher(move |event| {
+            if may_change(&event) {
+                told.notify_one();
+            }
+        });
         if let Err(error) = &watcher {
             tracing::warn!(%error, "file events are not available; changes are noticed within a second");
         }
@@ -62,6 +67,16 @@ impl Watch {
     }
 }
 
+/// Whether an event can mean new content. Opening and reading a file are events, too: a watcher that answers them by
+/// reading the file keeps itself busy for ever.
+const fn may_change(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(Event { kind: EventKind::Access(AccessKind::Close(AccessMode::Write)), .. }) | Err(_) => true,
+        Ok(Event { kind: EventKind::Access(_), .. }) => false,
+        Ok(_) => true,
+    }
+}
+
 /// The content of these files, once two readings agree; `None` where they keep changing.
 pub(super) async fn settled(base_dir: &Path, watched: &BTreeSet<PathBuf>) -> Option<[u8; 32]> {
     let mut before = digest(base_dir, watched).await;
@@ -81,4 +96,34 @@ pub(super) async fn digest(base_dir: &Path, watched: &BTreeSet<PathBuf>) -> [u8;
     let (base_dir, watched) = (base_dir.to_path_buf(), watched.clone());
     // Reading blocks; a mount that hangs must not hold up a request.
     tokio::task::spawn_blocking(move || files::digest(&base_dir, &watched)).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// How many of many looks a hint of the watcher and not the poll brought, while the files are only read.
+    async fn hints_while_reading(watch: &Watch, file: &Path) -> usize {
+        let mut hints = 0;
+        for _ in 0..20 {
+            drop(fs::read(file));
+            let hinted = tokio::time::timeout(Duration::from_millis(20), watch.hint.notified()).await;
+            hints += usize::from(hinted.is_ok());
+        }
+        hints
+    }
+
+    #[tokio::test]
+    async fn reading_a_file_is_no_reason_to_read_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("monolith.toml");
+        fs::write(&file, "a").unwrap();
+        let mut watch = Watch::new();
+        watch.follow(&BTreeSet::from([file.clone()]));
+        assert_eq!(hints_while_reading(&watch, &file).await, 0);
+        fs::write(&file, "b").unwrap();
+        let hinted = tokio::time::timeout(Duration::from_secs(10), watch.hint.notified()).await;
+        assert!(hinted.is_ok(), "writing is");
+    }
 }
