@@ -5,10 +5,11 @@ mod answer; // ApiError, and how it becomes problem+json
 mod body; // JSON bodies within their limit, queries and paths
 mod caller; // who asks, and what the role allows: the permission is an argument of the handler
 mod config; // /api/admin/config
+mod connection; // one connection, its limits and its end
 mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod keys; // /api/admin/api-keys
-mod listen; // the accept loop and its limits
+mod listen; // the accept loop of a socket
 mod manners; // request ids, time-outs, panics: around every request
 mod meter; // requests counted by route
 mod metrics; // /metrics
@@ -21,13 +22,12 @@ mod workers; // /api/admin/workers, /api/admin/runs
 
 pub use openapi::document;
 
+use crate::runtime::sockets::Socket;
 use crate::runtime::{App, Front};
-use axum::Router;
+use openapi::Routers;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// How many items of a list are answered where nobody says.
 const DEFAULT_PAGE: u32 = 50;
@@ -37,18 +37,13 @@ const MAX_PAGE: u32 = 500;
 /// The HTTP side, as `runtime` knows it.
 #[derive(Debug, Default)]
 pub struct Http {
-    router: OnceLock<Router>,
+    routers: OnceLock<Arc<Routers>>,
 }
 
 impl Front for Http {
-    fn serve(
-        self: Arc<Self>,
-        app: Arc<App>,
-        listener: TcpListener,
-        stop: CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let router = self.router.get_or_init(|| openapi::router(&app)).clone();
-        Box::pin(listen::serve(app, router, listener, stop))
+    fn serve(self: Arc<Self>, app: Arc<App>, socket: Socket) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let routers = Arc::clone(self.routers.get_or_init(|| Arc::new(Routers::new(&app))));
+        Box::pin(listen::serve(app, routers, socket))
     }
 }
 

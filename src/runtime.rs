@@ -3,6 +3,7 @@
 
 pub mod report; // what came of an attempt to change the settings
 pub mod snapshot; // everything that one generation made live
+pub mod sockets; // bound, served, and retired without losing anyone
 pub mod tasks; // the only place that spawns
 
 pub(crate) mod failpoints; // faults on demand, in tests
@@ -27,6 +28,7 @@ use crate::work::{Work, WorkerView};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use report::{Report, Trigger};
 use snapshot::Snapshot;
+use sockets::Socket;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -34,9 +36,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tasks::Tasks;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What a replica does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +50,8 @@ pub enum Part {
 
 /// What serves a socket: handed in from above, so that nothing here knows HTTP.
 pub trait Front: Send + Sync + 'static {
-    /// Serves a socket until `stop`, then empties its queue, finishes what was accepted, and returns.
-    fn serve(
-        self: Arc<Self>,
-        app: Arc<App>,
-        listener: TcpListener,
-        stop: CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Serves a socket until its end, then empties its queue, finishes what was accepted, and returns.
+    fn serve(self: Arc<Self>, app: Arc<App>, socket: Socket) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// The running process, as requests and tasks see it.
@@ -80,6 +76,10 @@ pub struct App {
     disk: ArcSwap<Disk>,
     /// Where it really listens: with port 0 the system chooses.
     address: ArcSwapOption<SocketAddr>,
+    /// Where it really listens for administrators, where that is another socket.
+    admin_address: ArcSwapOption<SocketAddr>,
+    /// Told of each commit: who waits under an old limit looks at the new one.
+    committed: Notify,
     /// What the ledger said of the workers last: /health and /metrics must not wait for it.
     workers: ArcSwap<Vec<WorkerView>>,
     /// The databases that live in this process and must outlive every reload.
@@ -143,6 +143,17 @@ impl App {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.load().as_deref().copied()
+    }
+
+    /// Where it listens for administrators, where that is another socket.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address.load().as_deref().copied()
+    }
+
+    /// Returns at the next commit.
+    pub fn committed(&self) -> Notified<'_> {
+        self.committed.notified()
     }
 
     /// What the ledger said of the workers last, at most a few seconds ago while it answers.

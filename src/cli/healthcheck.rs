@@ -10,7 +10,7 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  monolith healthcheck\n  monolith healthcheck http://127.0.0.1:8001")]
 pub(super) struct Healthcheck {
-    /// The server's address [default: server.bind of the configuration].
+    /// The server's address [default: server.admin_bind of the configuration, else server.bind].
     #[arg(value_name = "URL")]
     url: Option<String>,
 }

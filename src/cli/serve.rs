@@ -49,18 +49,23 @@ async fn serve(sources: Sources, runs_workers: bool) -> Result<bool, Failure> {
     Ok(signals.run(&app).await)
 }
 
-/// Says where everything is: the address alone on standard output, for scripts; the rest beside the log.
+/// Says where everything is: the addresses alone on standard output, a line each, for scripts; the rest beside the log.
 fn announce(app: &App) {
     let snapshot = app.snapshot();
     let address = app.address().unwrap_or(snapshot.settings.server.bind);
     let url = format!("http://{address}");
     report::data(&url);
-    tracing::info!(%address, profile = %snapshot.settings.profile, "listening on {url}");
+    let admin_url = app.admin_address().map(|address| format!("http://{address}"));
+    if let Some(admin_url) = &admin_url {
+        report::data(admin_url);
+    }
+    let admin_url = admin_url.unwrap_or_else(|| url.clone());
+    tracing::info!(profile = %snapshot.settings.profile, "started as {}", app.replica);
     if !snapshot.settings.profile.is_dev() {
         return;
     }
     report::words(format_args!(
-        "\n  health    {url}/health\n  metrics   {url}/metrics\n  openapi   {url}/openapi.json\n"
+        "\n  health    {url}/health\n  metrics   {admin_url}/metrics\n  openapi   {admin_url}/openapi.json\n"
     ));
     if runtime::wants_dev_token(&snapshot.settings) {
         let file = dev::token_file(&snapshot.settings.server.data_dir);

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Which server, and with which token.
 #[derive(Debug, Default, Args)]
 pub(super) struct Server {
-    /// The server's address [default: server.bind of the configuration].
+    /// The server's address [default: server.admin_bind of the configuration, else server.bind].
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
     /// A file with the token [default: MONOLITH_TOKEN, else data/dev.token].
@@ -70,7 +70,7 @@ fn settings_of(sources: &Sources) -> Result<Settings, Failure> {
 
 /// Where a server with these settings is asked from the same machine.
 fn address(settings: &Settings) -> String {
-    let mut bind = settings.server.bind;
+    let mut bind = settings.server.admin_bind.unwrap_or(settings.server.bind);
     if bind.ip().is_unspecified() {
         bind.set_ip(if bind.is_ipv4() {
             std::net::Ipv4Addr::LOCALHOST.into()

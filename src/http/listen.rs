@@ -1,51 +1,44 @@
-//! The accept loop: one task a connection, a limit on how many, a time limit on headers, and an orderly end.
-//! `axum::serve` sets no timer, so that its header time-out never fires (axum #2741); this one does.
+//! The accept loop: one task a connection, a limit on how many, and an end that loses no request.
+//! `axum::serve` sets no timer, so that its header time-out never fires (axum #2741); `connection` does.
 
+use super::connection::{self, Peers};
 use super::manners::Manners;
+use super::openapi::Routers;
 use crate::runtime::App;
-use axum::Router;
+use crate::runtime::sockets::Socket;
 use futures_util::FutureExt;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
-/// The largest header section, in bytes: a token of 4 KiB, a key, and what gateways add.
-const MAX_HEADER: usize = 32 * 1024;
-/// The most header lines of a request.
-const MAX_HEADERS: usize = 100;
-/// The most requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 200;
 /// The first and the longest pause after a failed accept, as when there are no file descriptors left.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// Accepts until `stop`, then empties the socket's queue and waits for what was accepted.
-pub(super) async fn serve(app: Arc<App>, router: Router, listener: TcpListener, stop: CancellationToken) {
-    let connections = TaskTracker::new();
-    let slots = Arc::new(Semaphore::new(app.snapshot().settings.server.max_connections));
-    let manners = Arc::new(Manners::new(Arc::clone(&app), router));
+/// Accepts until the socket's end, then empties its queue and waits for what was accepted.
+pub(super) async fn serve(app: Arc<App>, routers: Arc<Routers>, socket: Socket) {
+    let Socket { door, listener, ending } = socket;
+    let places = Arc::new(Places::default());
+    let peers = Peers::new(ending.clone());
+    let manners = Arc::new(Manners::new(Arc::clone(&app), routers, door, ending.clone()));
+    let begin = |accepted| begin(&manners, &peers, &places, accepted);
     let mut pause = ACCEPT_PAUSE.0;
     loop {
-        let slot = tokio::select! {
-            () = stop.cancelled() => break,
-            // The semaphore is never closed.
-            slot = Arc::clone(&slots).acquire_owned() => slot.ok(),
-        };
+        tokio::select! {
+            () = ending.close() => break,
+            () = places.one_is_free(&app) => {}
+        }
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = ending.close() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok(accepted) => {
                 pause = ACCEPT_PAUSE.0;
-                begin(&manners, &connections, accepted, slot, &stop);
+                begin(accepted);
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -57,62 +50,74 @@ pub(super) async fn serve(app: Arc<App>, router: Router, listener: TcpListener, 
     }
     // Whoever is in the queue already was promised an answer by the kernel.
     while let Some(Ok(accepted)) = listener.accept().now_or_never() {
-        begin(&manners, &connections, accepted, None, &stop);
+        begin(accepted);
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    finish(&app, &peers).await;
 }
 
-fn begin(
-    manners: &Arc<Manners>,
-    connections: &TaskTracker,
-    (stream, peer): (TcpStream, SocketAddr),
-    slot: Option<OwnedSemaphorePermit>,
-    stop: &CancellationToken,
-) {
-    let task = connection(Arc::clone(manners), stream, peer, stop.clone());
-    drop(connections.spawn(async move {
-        task.await;
-        drop(slot);
+/// Waits for the connections. Idle ones go within `header_timeout`; who is slower than `drain_timeout` after that is
+/// cut off, for otherwise one reader that never reads would keep a socket's task for ever.
+async fn finish(app: &App, peers: &Peers) {
+    let server = Arc::clone(&app.snapshot().settings.server);
+    peers.tracker.close();
+    if tokio::time::timeout(server.header_timeout + server.drain_timeout, peers.tracker.wait()).await.is_err() {
+        tracing::warn!(left = peers.tracker.len(), "connections of a closed socket are cut off");
+        peers.cut.cancel();
+        peers.tracker.wait().await;
+    }
+}
+
+fn begin(manners: &Arc<Manners>, peers: &Peers, places: &Arc<Places>, (stream, peer): (TcpStream, SocketAddr)) {
+    let place = Place::taken(places);
+    let serving = connection::serve(Arc::clone(manners), peers.clone(), stream, peer);
+    drop(peers.tracker.spawn(async move {
+        serving.await;
+        drop(place);
     }));
 }
 
-async fn connection(manners: Arc<Manners>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it began");
-        return;
-    }
-    let open = manners.app().metrics.http_connections.clone();
-    open.inc();
-    let header_timeout = manners.app().snapshot().settings.server.header_timeout;
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(header_timeout);
-    let service = service_fn(move |request| Arc::clone(&manners).answer(request, peer));
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let outcome = tokio::select! {
-        outcome = serving.as_mut() => outcome,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+/// The connections of a socket, counted against `server.max_connections`; more wait in the kernel's queue.
+#[derive(Default)]
+struct Places {
+    taken: AtomicUsize,
+    freed: Notify,
+}
+
+impl Places {
+    /// Returns when another connection may come, under the limit of this very moment.
+    async fn one_is_free(&self, app: &App) {
+        loop {
+            let (freed, committed) = (self.freed.notified(), app.committed());
+            tokio::pin!(freed, committed);
+            // Both listen before the look, so that nothing that happens in between is missed.
+            freed.as_mut().enable();
+            committed.as_mut().enable();
+            if self.taken.load(Ordering::Acquire) < app.snapshot().settings.server.max_connections {
+                return;
+            }
+            tokio::select! {
+                () = freed => {}
+                () = committed => {}
+            }
         }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, %peer, "a connection ended early");
     }
-    open.dec();
+}
+
+struct Place(Arc<Places>);
+
+impl Place {
+    fn taken(places: &Arc<Places>) -> Self {
+        places.taken.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(places))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
+    }
 }
 
 fn is_the_clients(error: &io::Error) -> bool {

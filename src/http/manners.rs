@@ -3,12 +3,14 @@
 
 use super::answer::{ApiError, PROBLEM_JSON};
 use super::headers;
+use super::openapi::Routers;
+use crate::runtime::sockets::Ending;
 use crate::runtime::{App, RELOAD_LIMIT};
-use axum::Router;
+use crate::settings::server::{Door, Server};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,10 +37,12 @@ impl RequestId {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Answers requests.
+/// Answers the requests of one socket.
 pub(super) struct Manners {
     app: Arc<App>,
-    router: Router,
+    routers: Arc<Routers>,
+    door: Door,
+    ending: Ending,
     replica: HeaderValue,
     /// The beginning of the ids that we make: another one in each process.
     prefix: String,
@@ -46,10 +50,10 @@ pub(super) struct Manners {
 }
 
 impl Manners {
-    pub(super) fn new(app: Arc<App>, router: Router) -> Self {
+    pub(super) fn new(app: Arc<App>, routers: Arc<Routers>, door: Door, ending: Ending) -> Self {
         let replica = HeaderValue::from_str(&app.replica).unwrap_or(HeaderValue::from_static("monolith"));
         let prefix: String = uuid::Uuid::now_v7().simple().to_string().chars().skip(16).collect();
-        Self { app, router, replica, prefix, made: AtomicU64::new(0) }
+        Self { app, routers, door, ending, replica, prefix, made: AtomicU64::new(0) }
     }
 
     pub(super) const fn app(&self) -> &Arc<App> {
@@ -65,9 +69,13 @@ impl Manners {
         let id = self.request_id(&request);
         request.extensions_mut().insert(RequestId(id.clone()));
         request.extensions_mut().insert(Peer(peer));
-        let limit = self.limit(&request);
-        // The router is only read; cloning it clones one pointer.
-        let mut router = self.router.clone();
+        let is_http1 = request.version() < Version::HTTP_2;
+        let (limit, mut router) = {
+            let snapshot = self.app.snapshot();
+            let server = &snapshot.settings.server;
+            // A router is only read; cloning it clones one pointer.
+            (limit(&request, server), self.routers.behind(self.door, server).clone())
+        };
         let answering = AssertUnwindSafe(router.call(request.map(Body::new))).catch_unwind();
         let mut response = match tokio::time::timeout(limit, answering).await {
             Ok(Ok(Ok(response))) => response,
@@ -83,15 +91,11 @@ impl Manners {
         headers::add(headers);
         headers.insert(headers::REQUEST_ID, id);
         headers.insert(headers::REPLICA, self.replica.clone());
-        Ok(response)
-    }
-
-    /// How long a request may take. A reload logs in to every changed store, each within its own limits.
-    fn limit(&self, request: &Request<Incoming>) -> Duration {
-        match request.uri().path() {
-            "/api/admin/config/reload" => RELOAD_LIMIT,
-            _ => self.app.snapshot().settings.server.request_timeout,
+        if is_http1 && (self.ending.is_leaving() || self.app.is_draining()) {
+            // Its client comes again on a socket that stays, or at another replica.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        Ok(response)
     }
 
     /// The client's own id, where it is one that cannot hurt a log; else a new one.
@@ -103,6 +107,14 @@ impl Manners {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
             HeaderValue::from_str(&format!("{}{number:08x}", self.prefix)).unwrap_or(HeaderValue::from_static("-"))
         })
+    }
+}
+
+/// How long a request may take. A reload logs in to every changed store, each within its own limits.
+fn limit(request: &Request<Incoming>, server: &Server) -> Duration {
+    match request.uri().path() {
+        "/api/admin/config/reload" => RELOAD_LIMIT,
+        _ => server.request_timeout,
     }
 }
 

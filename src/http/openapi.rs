@@ -6,7 +6,7 @@ use super::caller::Viewer;
 use super::meter::Meter;
 use super::{config, health, keys, metrics, stores, verify, whoami, workers};
 use crate::runtime::App;
-use crate::settings::server::Docs;
+use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -22,9 +22,62 @@ use utoipa_axum::routes;
 const DESCRIPTION: &str = "Refusals are RFC 9457 problems with a stable `code`. Every answer carries `X-Request-Id` and \
                            `X-Monolith-Replica`. Admin routes take `Authorization: Bearer <token>`.";
 
-/// The router, every route counted, with everything that is not a route refused in the same manner.
-pub(super) fn router(app: &Arc<App>) -> Router {
-    let (router, _) = described(Some(app)).split_for_parts();
+/// The routes, by who may come in at a door. A route that a door does not have is as unknown there as any other.
+#[derive(Debug)]
+pub(super) struct Routers {
+    whole: Router,
+    clients: Router,
+    administrators: Router,
+}
+
+/// Whom a route is for, where administrators have a door of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Services and gateways.
+    Clients,
+    /// Administrators, scrapers and whoever develops against the API.
+    Administrators,
+    /// Both.
+    Everybody,
+}
+
+impl Audience {
+    /// What nobody has thought of is not for everybody.
+    fn of(pattern: &str) -> Self {
+        let under =
+            |root: &str| pattern.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if under("/health") || under("/api/keys/verify") {
+            Self::Everybody
+        } else if under("/api/forward-auth") || under("/.well-known") {
+            Self::Clients
+        } else {
+            Self::Administrators
+        }
+    }
+}
+
+impl Routers {
+    /// Every route counted, and everything that is not a route refused in the same manner.
+    pub(super) fn new(app: &Arc<App>) -> Self {
+        Self {
+            whole: router(app, |_| true),
+            clients: router(app, |audience| audience != Audience::Administrators),
+            administrators: router(app, |audience| audience != Audience::Clients),
+        }
+    }
+
+    /// The routes behind a door under these settings.
+    pub(super) const fn behind(&self, door: Door, server: &Server) -> &Router {
+        match (door, server.admin_bind) {
+            (Door::Admin, _) => &self.administrators,
+            (Door::Main, Some(_)) => &self.clients,
+            (Door::Main, None) => &self.whole,
+        }
+    }
+}
+
+fn router(app: &Arc<App>, is_wanted: impl Fn(Audience) -> bool) -> Router {
+    let (router, _) = described(Some(app), is_wanted).split_for_parts();
     let unmatched = Meter::new(&app.metrics, "unmatched");
     router
         .method_not_allowed_fallback(method_not_allowed)
@@ -35,10 +88,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 /// The description of the API.
 #[must_use]
 pub fn document() -> OpenApi {
-    described(None).split_for_parts().1
+    described(None, |_| true).split_for_parts().1
 }
 
-fn described(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
+fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> OpenApiRouter<Arc<App>> {
     let routes: Vec<UtoipaMethodRouter<Arc<App>>> = vec![
         routes!(health::health),
         routes!(health::live),
@@ -66,6 +119,9 @@ fn described(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
     let mut router = OpenApiRouter::with_openapi(base);
     for (schemas, paths, methods) in routes {
         let pattern = paths.paths.keys().next().cloned().unwrap_or_default();
+        if !is_wanted(Audience::of(&pattern)) {
+            continue;
+        }
         let methods = match app {
             Some(app) => methods.layer(Meter::new(&app.metrics, &pattern)),
             None => methods,
@@ -107,4 +163,28 @@ async fn not_found() -> ApiError {
 
 async fn method_not_allowed(method: Method) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("{method} is not served on this path"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_meant_for_everybody_is_served_to_everybody() {
+        for (path, audience) in [
+            ("/health", Audience::Everybody),
+            ("/health/ready", Audience::Everybody),
+            ("/api/keys/verify", Audience::Everybody),
+            ("/api/forward-auth/{policy}", Audience::Clients),
+            ("/.well-known/jwks.json", Audience::Clients),
+            ("/metrics", Audience::Administrators),
+            ("/api/admin/api-keys", Audience::Administrators),
+            ("/admin-ui/{*path}", Audience::Administrators),
+            ("/docs", Audience::Administrators),
+            ("/healthy", Audience::Administrators),
+            ("/api/keys/verify-all", Audience::Administrators),
+        ] {
+            assert_eq!(Audience::of(path), audience, "{path}");
+        }
+    }
 }

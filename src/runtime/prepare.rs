@@ -4,13 +4,14 @@
 use super::failpoints::{FailPoints, Step};
 use super::report::Rejection;
 use super::snapshot::{Candidate, Snapshot, Stores};
+use super::sockets::{Bound, Sockets};
 use crate::auth::{Auth, dev};
 use crate::config::excerpt::point_into;
 use crate::config::schema::Schema;
 use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
 use crate::settings::diff::{Change, diff, keeps_connections};
-use crate::settings::server::Server;
+use crate::settings::server::Door;
 use crate::settings::stores::{self, OnUnreachable};
 use crate::store::{Store, StoreError, health::State};
 use crate::telemetry::metrics::Metrics;
@@ -18,25 +19,25 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 
 /// Everything the commit needs, ready.
 pub(super) struct Prepared {
     pub(super) changes: Vec<Change>,
     pub(super) stores: Stores,
     pub(super) auth: Arc<Auth>,
-    /// A socket for an address that is not listened on yet.
-    pub(super) listener: Option<TcpListener>,
+    /// Sockets for addresses that are not listened on yet.
+    pub(super) sockets: Bound,
 }
 
 /// Opens what `candidate` needs and `running` has not. A step that panics is a step that failed.
 pub(super) async fn prepare(
     running: Option<&Snapshot>,
+    sockets: &Sockets,
     candidate: &Candidate,
     metrics: &Metrics,
     points: &FailPoints,
 ) -> Result<Prepared, Rejection> {
-    let mut preparing = Preparing { running, candidate, metrics, points, problems: Problems::default() };
+    let mut preparing = Preparing { running, sockets, candidate, metrics, points, problems: Problems::default() };
     let changes = AssertUnwindSafe(async { preparing.changes() }).catch_unwind().await;
     let changes = changes.unwrap_or_else(|_| Err(preparing.broke_off().into()))?;
     let prepared = AssertUnwindSafe(preparing.open()).catch_unwind().await;
@@ -47,7 +48,7 @@ pub(super) async fn prepare(
     });
     let Preparing { mut problems, .. } = preparing;
     match opened {
-        Some((stores, auth, listener)) if !problems.any() => Ok(Prepared { changes, stores, auth, listener }),
+        Some((stores, auth, sockets)) if !problems.any() => Ok(Prepared { changes, stores, auth, sockets }),
         _ => {
             point_into(&mut problems, &candidate.loaded.texts, &Schema::new());
             Err(Rejection::new(problems, changes))
@@ -57,6 +58,7 @@ pub(super) async fn prepare(
 
 struct Preparing<'a> {
     running: Option<&'a Snapshot>,
+    sockets: &'a Sockets,
     candidate: &'a Candidate,
     metrics: &'a Metrics,
     points: &'a FailPoints,
@@ -89,15 +91,17 @@ impl Preparing<'_> {
     }
 
     fn needs_restart(&self, key: &str) -> Problem {
-        let old = self.running.map(|snapshot| &snapshot.settings);
-        let (what, hint) = match key {
-            "server.bind" => (
-                old.map_or_else(String::new, |old| {
-                    format!("overlaps {}, which this process listens on, on the same port", old.server.bind)
-                }),
+        let door = [Door::Main, Door::Admin].into_iter().find(|door| door.key() == key);
+        let held = door.and_then(|door| {
+            let wanted = self.candidate.settings.server.doors().find(|(known, _)| *known == door)?.1;
+            self.running?.settings.server.holds(door, wanted)
+        });
+        let (what, hint) = match held {
+            Some(held) => (
+                format!("overlaps {held}, which this process listens on, on the same port"),
                 "restart the process to apply it, or choose another port",
             ),
-            _ => (
+            None => (
                 "cannot change while the process runs".to_owned(),
                 "restart the process to apply it, or put the old value back",
             ),
@@ -105,17 +109,11 @@ impl Preparing<'_> {
         self.problem(key, what).hint(hint)
     }
 
-    async fn open(&mut self) -> Option<(Stores, Arc<Auth>, Option<TcpListener>)> {
+    async fn open(&mut self) -> Option<(Stores, Arc<Auth>, Bound)> {
         let stores = self.stores().await;
         let auth = self.auth();
-        let listener = match self.listen().await {
-            Ok(listener) => listener,
-            Err(problem) => {
-                self.problems.error(problem);
-                None
-            }
-        };
-        Some((stores, auth?, listener))
+        let sockets = self.bind().await;
+        Some((stores, auth?, sockets))
     }
 
     /// Carries unchanged stores over by pointer and opens the others. At start an unreachable store is no obstacle: the
@@ -189,18 +187,23 @@ impl Preparing<'_> {
         }
     }
 
-    async fn listen(&self) -> Result<Option<TcpListener>, Problem> {
-        let server: &Server = &self.candidate.settings.server;
-        if self.running.is_some_and(|snapshot| snapshot.settings.server.bind == server.bind) {
-            return Ok(None);
+    async fn bind(&mut self) -> Bound {
+        let server = &self.candidate.settings.server;
+        if self.sockets.serve_all_of(server) {
+            return Bound::new();
         }
-        self.points.at(Step::Bind).map_err(|problem| *problem)?;
-        TcpListener::bind(server.bind).await.map(Some).map_err(|error| {
-            let problem = self.problem("server.bind", format!("cannot listen on {}: {error}", server.bind));
-            match error.kind() {
-                std::io::ErrorKind::AddrInUse => problem.hint("another process has this port; choose one with --bind"),
-                _ => problem,
-            }
-        })
+        if let Err(problem) = self.points.at(Step::Bind) {
+            self.problems.error(*problem);
+            return Bound::new();
+        }
+        let (bound, refusals) = self.sockets.bind(server).await;
+        for refusal in refusals {
+            let problem = self.problem(refusal.key, refusal.message);
+            self.problems.error(match refusal.hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
+        }
+        bound
     }
 }

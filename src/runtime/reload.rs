@@ -5,6 +5,7 @@ use super::failpoints::{FailPoints, Step};
 use super::prepare::{Prepared, prepare};
 use super::report::{Ending, NodeReport, Rejection, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
+use super::sockets::Sockets;
 use super::watch::{Watch, digest, settled};
 use super::{App, Disk, Front, Request};
 use crate::clock::Timestamp;
@@ -17,10 +18,8 @@ use crate::settings::diff::Effect;
 use crate::store::Store;
 use crate::telemetry::Log;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -81,7 +80,7 @@ pub(super) struct Reloader {
     pub(super) cut_off: Option<([u8; 32], Instant)>,
     pub(super) attempts: u64,
     pub(super) probes: BTreeMap<StoreName, (Arc<Store>, CancellationToken)>,
-    pub(super) listening: Option<(SocketAddr, CancellationToken)>,
+    pub(super) sockets: Sockets,
 }
 
 impl Reloader {
@@ -195,8 +194,8 @@ impl Reloader {
             self.remember(candidate.loaded);
             return Ok((Ending::Unchanged, Vec::new()));
         }
-        let prepared = prepare(Some(&running), &candidate, &self.app.metrics, &self.app.fail_points).await;
-        let prepared = match prepared {
+        let (metrics, points) = (&self.app.metrics, &self.app.fail_points);
+        let prepared = match prepare(Some(&running), &self.sockets, &candidate, metrics, points).await {
             Ok(prepared) => prepared,
             Err(rejection) => {
                 self.remember(candidate.loaded);
@@ -234,9 +233,8 @@ impl Reloader {
         super::start::hand_over(&self.app, &old, &snapshot);
         self.watch_stores(&snapshot);
         self.retire_stores(&old, &snapshot);
-        if let Some(listener) = prepared.listener {
-            self.listen(settings.server.bind, listener, old.settings.server.drain_delay);
-        }
+        self.sockets.commit(prepared.sockets, &self.app, &self.front);
+        self.app.committed.notify_waiters();
     }
 
     /// Begins to probe stores that are new, and ends the probing of stores that are gone.
@@ -276,20 +274,6 @@ impl Reloader {
             if !kept {
                 self.app.tasks.spawn(retire(name.clone(), Arc::clone(store), limit));
             }
-        }
-    }
-
-    /// Serves a new socket. The old one keeps accepting for a while, so that nobody who knew it is refused.
-    pub(super) fn listen(&mut self, address: SocketAddr, listener: TcpListener, drain_delay: Duration) {
-        self.app.address.store(listener.local_addr().ok().map(Arc::new));
-        let stop = self.app.tasks.stopping().child_token();
-        let (front, app, stopped) = (Arc::clone(&self.front), Arc::clone(&self.app), stop.clone());
-        self.app.tasks.spawn_graceful(move |_| front.serve(app, listener, stopped));
-        if let Some((_, old)) = self.listening.replace((address, stop)) {
-            self.app.tasks.spawn(async move {
-                tokio::time::sleep(drain_delay).await;
-                old.cancel();
-            });
         }
     }
 

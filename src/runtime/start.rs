@@ -7,6 +7,7 @@ use super::prepare::{Prepared, prepare};
 use super::reload::{Reloader, read};
 use super::report::{Ending, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
+use super::sockets::Sockets;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow};
@@ -26,8 +27,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::time::Instant;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 /// Why the process does not start.
@@ -66,8 +67,8 @@ pub async fn start(
     let log = Log::install(&settings.telemetry);
     tell(loaded, settings, warnings);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
-    let prepared = prepare(None, &candidate, &metrics, &points).await;
-    let Prepared { changes, stores, auth, listener } = prepared.map_err(|why| StartError::Refused(why.problems))?;
+    let prepared = prepare(None, &Sockets::default(), &candidate, &metrics, &points).await;
+    let Prepared { changes, stores, auth, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth));
     let (app, wishes) = app(&snapshot, part, metrics, points, &sources.environment).map_err(StartError::Internal)?;
     let mut reloader = reloader(&app, sources, front, log, candidate.loaded);
@@ -86,9 +87,7 @@ pub async fn start(
     reloader.watch_stores(&snapshot);
     follow::begin(&app, runs_workers);
     keep_dev_token(&app, &snapshot)?;
-    if let Some(listener) = listener {
-        reloader.listen(snapshot.settings.server.bind, listener, Duration::ZERO);
-    }
+    reloader.sockets.commit(sockets, &app, &reloader.front);
     app.tasks.spawn(reloader.run(wishes));
     Ok(app)
 }
@@ -125,6 +124,8 @@ fn app(
         last_reload: ArcSwapOption::empty(),
         disk: ArcSwap::from_pointee(Disk { matches: true, problems: Vec::new() }),
         address: ArcSwapOption::empty(),
+        admin_address: ArcSwapOption::empty(),
+        committed: Notify::new(),
         workers: ArcSwap::from_pointee(Vec::new()),
         in_memory,
         keys_loaded: AtomicBool::new(false),
@@ -153,7 +154,7 @@ fn reloader(app: &Arc<App>, sources: Sources, front: Arc<dyn Front>, log: Log, l
         loaded,
         attempts: 1,
         probes: BTreeMap::new(),
-        listening: None,
+        sockets: Sockets::default(),
     }
 }
 
@@ -277,5 +278,5 @@ fn keep_dev_token(app: &Arc<App>, snapshot: &Snapshot) -> Result<(), StartError>
 #[must_use]
 pub fn wants_dev_token(settings: &Settings) -> bool {
     let generated = settings.admin.signing_keys.first().is_some_and(|key| key.secret == SigningSecret::Generated);
-    generated && settings.profile.is_dev() && settings.server.bind.ip().is_loopback()
+    generated && settings.profile.is_dev() && settings.server.abroad().is_none()
 }

@@ -51,7 +51,7 @@ const SAMPLES: [&str; 8] = ["secret", "changeme", "change-me", "change_me", "mon
 const MIN_VARIETY: usize = 8;
 
 impl Compiler<'_> {
-    pub(super) fn admin(&mut self, written: &written::Admin, bind: SocketAddr) -> Admin {
+    pub(super) fn admin(&mut self, written: &written::Admin, abroad: Option<SocketAddr>) -> Admin {
         if written.signing_keys.is_empty() {
             self.error("admin.signing_keys", "must name at least one key, or no token could be verified");
         }
@@ -59,7 +59,7 @@ impl Compiler<'_> {
             .signing_keys
             .iter()
             .enumerate()
-            .filter_map(|(n, key)| self.signing_key(&format!("admin.signing_keys[{n}]"), key, bind))
+            .filter_map(|(n, key)| self.signing_key(&format!("admin.signing_keys[{n}]"), key, abroad))
             .collect::<Vec<_>>();
         for (n, key) in signing_keys.iter().enumerate() {
             if signing_keys.iter().take(n).any(|other| other.id == key.id) {
@@ -75,16 +75,21 @@ impl Compiler<'_> {
         }
     }
 
-    fn signing_key(&mut self, key: &str, written: &written::SigningKey, bind: SocketAddr) -> Option<SigningKey> {
+    fn signing_key(
+        &mut self,
+        key: &str,
+        written: &written::SigningKey,
+        abroad: Option<SocketAddr>,
+    ) -> Option<SigningKey> {
         let (id, name) = (written.id.clone()?, written.secret.as_deref()?);
         let at = format!("{key}.secret");
         if name == JWT
             && let Some(unset) = self.unset(JWT)
         {
-            if self.profile.is_dev() && bind.ip().is_loopback() {
+            if self.profile.is_dev() && abroad.is_none() {
                 return Some(SigningKey { id, secret: SigningSecret::Generated });
             }
-            self.nobody_made_a_secret(&unset, bind);
+            self.nobody_made_a_secret(&unset, abroad);
             return None;
         }
         let secret = self.secret(&at, name)?;
@@ -99,11 +104,12 @@ impl Compiler<'_> {
     }
 
     /// On a laptop nobody has to think of a secret; anywhere else a made-up one would log everybody out at restart.
-    fn nobody_made_a_secret(&mut self, unset: &Problem, bind: SocketAddr) {
-        let why = if self.profile.is_dev() {
-            format!("on {bind}, which is no loopback address, none is made for you")
-        } else {
-            format!("in the profile {} none is made for you", self.profile)
+    fn nobody_made_a_secret(&mut self, unset: &Problem, abroad: Option<SocketAddr>) {
+        let why = match abroad {
+            Some(address) if self.profile.is_dev() => {
+                format!("on {address}, which is no loopback address, none is made for you")
+            }
+            _ => format!("in the profile {} none is made for you", self.profile),
         };
         let message = format!("{}: it signs admin tokens, and {why}", unset.message);
         let problem = Problem::new(unset.place.clone(), unset.key.clone(), message);

@@ -59,7 +59,7 @@ impl Compiler<'_> {
         self.unavailable(written);
         self.literal_secrets(written);
         let server = self.server(&written.server);
-        let admin = self.admin(&written.admin, server.bind);
+        let admin = self.admin(&written.admin, server.abroad());
         let stores = self.stores(&written.stores);
         let kind_of = |name: &StoreName| stores.get(name).map(|store| store.kind.clone());
         let kinds: BTreeMap<StoreName, StoreKind> =

@@ -142,25 +142,14 @@ fn home(mut change: Change, key: &'static str, (old, new): (&Home, &Home)) -> Ch
 fn server(running: &Settings, candidate: &Settings) -> Change {
     let (old, new) = (&running.server, &candidate.server);
     let mut change = one("server", old, new);
-    if old.bind != new.bind {
+    if old.moves(new) {
         change.effect = Effect::Rebuild;
     }
-    if old.data_dir != new.data_dir {
-        change.restarts.push("server.data_dir");
-    }
-    if overlaps(old.bind, new.bind) {
-        change.restarts.push("server.bind");
-    }
+    change.restarts = old.restarts(new);
     if !change.restarts.is_empty() {
         change.effect = Effect::Restart;
     }
     change
-}
-
-/// Another address on the same port where one of them covers the other: the new socket cannot be bound beside the old.
-fn overlaps(old: std::net::SocketAddr, new: std::net::SocketAddr) -> bool {
-    let covers = old.ip().is_unspecified() || new.ip().is_unspecified();
-    old != new && old.port() == new.port() && old.port() != 0 && covers
 }
 
 fn named<K: Ord + Display + Clone, T: PartialEq>(

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Server {
     /// The address it listens on.
     pub bind: SocketAddr,
+    /// A second address: then the administrator's part of the API is served there and nowhere else.
+    pub admin_bind: Option<SocketAddr>,
     /// Where the embedded database, dev secrets and the spool are kept; absolute.
     pub data_dir: PathBuf,
     /// Who may read the API's description.
@@ -33,6 +35,77 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// A socket's part of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// `server.bind`: for services and gateways; for administrators, too, where they have no door of their own.
+    Main,
+    /// `server.admin_bind`: for administrators and scrapers.
+    Admin,
+}
+
+impl Door {
+    /// The key of its address.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Main => "server.bind",
+            Self::Admin => "server.admin_bind",
+        }
+    }
+
+    /// Whom it is for, in words.
+    #[must_use]
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Main => "clients",
+            Self::Admin => "administrators",
+        }
+    }
+}
+
+impl Server {
+    /// The addresses to listen on.
+    pub fn doors(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
+        [(Door::Main, Some(self.bind)), (Door::Admin, self.admin_bind)]
+            .into_iter()
+            .filter_map(|(door, address)| Some((door, address?)))
+    }
+
+    /// An address that other machines can reach, where there is one.
+    #[must_use]
+    pub fn abroad(&self) -> Option<SocketAddr> {
+        self.doors().map(|(_, address)| address).find(|address| !address.ip().is_loopback())
+    }
+
+    /// The keys whose change to these settings takes a restart.
+    #[must_use]
+    pub fn restarts(&self, new: &Self) -> Vec<&'static str> {
+        let data_dir = (self.data_dir != new.data_dir).then_some("server.data_dir");
+        let held = new.doors().filter(|(door, address)| self.holds(*door, *address).is_some());
+        data_dir.into_iter().chain(held.map(|(door, _)| door.key())).collect()
+    }
+
+    /// The address that is listened on and that another one cannot be bound beside.
+    #[must_use]
+    pub fn holds(&self, door: Door, address: SocketAddr) -> Option<SocketAddr> {
+        let mut doors = self.doors();
+        doors.find(|held| *held != (door, address) && overlap(held.1, address)).map(|(_, held)| held)
+    }
+
+    /// Whether a socket has to be bound or closed on the way to these settings.
+    #[must_use]
+    pub fn moves(&self, new: &Self) -> bool {
+        self.bind != new.bind || self.admin_bind != new.admin_bind
+    }
+}
+
+/// Whether two sockets cannot be bound at once. Port 0 is another port each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && covers
+}
+
 /// Who may read `/openapi.json` and `/docs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Docs {
@@ -48,8 +121,15 @@ impl Compiler<'_> {
     pub(super) fn server(&mut self, written: &written::Server) -> Server {
         let zero = Duration::ZERO;
         let tick = Duration::from_millis(100);
+        let bind = self.address("server.bind", &written.bind);
+        let admin_bind = written.admin_bind.as_deref().map(|text| self.address("server.admin_bind", text));
+        if admin_bind.is_some_and(|admin| overlap(admin, bind)) {
+            let message = format!("overlaps server.bind ({bind}): two sockets cannot have one port");
+            self.error_with_hint("server.admin_bind", message, "choose another port");
+        }
         Server {
-            bind: self.address("server.bind", &written.bind),
+            bind,
+            admin_bind,
             data_dir: self.loaded.base_dir.join(&written.data_dir),
             docs: match written.docs {
                 written::Docs::Off => Docs::Off,

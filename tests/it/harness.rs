@@ -24,6 +24,8 @@ pub const IN_MEMORY: &str = "[keys]\nstore = \"memory\"\n";
 pub struct Builder {
     dir: TempDir,
     env: Vec<(String, String)>,
+    /// Whether its own file says where it listens.
+    own_address: bool,
 }
 
 /// A running server.
@@ -53,7 +55,7 @@ pub struct Answer {
 pub fn monolith(base: &str) -> Builder {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("monolith.toml"), base).unwrap();
-    let builder = Builder { dir, env: Vec::new() };
+    let builder = Builder { dir, env: Vec::new(), own_address: false };
     builder
         .env("MONOLITH_PROFILE", "test")
         .file("profiles/test.toml", "[server]\ndrain_delay = \"0s\"\n")
@@ -70,7 +72,7 @@ pub fn shipped() -> Builder {
         let path = entry.unwrap().path();
         fs::copy(&path, dir.path().join("profiles").join(path.file_name().unwrap())).unwrap();
     }
-    Builder { dir, env: Vec::new() }
+    Builder { dir, env: Vec::new(), own_address: false }
 }
 
 impl Builder {
@@ -87,10 +89,19 @@ impl Builder {
         self
     }
 
+    /// Lets it listen where its file says, so that a reload can change that.
+    pub fn own_address(mut self) -> Self {
+        self.own_address = true;
+        self
+    }
+
     /// Starts it and waits until it listens.
     pub fn start(self) -> TestMonolith {
         let mut command = binary(self.dir.path(), &self.env);
-        command.args(["serve", "--bind", "127.0.0.1:0"]);
+        command.arg("serve");
+        if !self.own_address {
+            command.args(["--bind", "127.0.0.1:0"]);
+        }
         let log = fs::File::create(self.dir.path().join("stderr.log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut url = String::new();
@@ -161,9 +172,14 @@ impl TestMonolith {
     }
 
     fn with_role(&self, role: &str) -> Api {
+        self.with_token(&self.token(role))
+    }
+
+    /// A token of a role.
+    pub fn token(&self, role: &str) -> String {
         let output = self.run(&["token", "create", &format!("test-{role}"), "--role", role]);
         assert!(output.status.success(), "{output:?}");
-        self.with_token(String::from_utf8(output.stdout).unwrap().trim())
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Runs a command of the binary to its end, with this server's configuration.
@@ -193,8 +209,13 @@ impl TestMonolith {
     }
 
     /// Sends SIGTERM and waits for the end: the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(self) -> Option<i32> {
         signal(self.child.id(), "TERM");
+        self.ended()
+    }
+
+    /// Waits for the end, which somebody asked for: the exit code.
+    pub fn ended(mut self) -> Option<i32> {
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -210,7 +231,7 @@ impl TestMonolith {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        Builder { dir, env: std::mem::take(&mut self.env) }
+        Builder { dir, env: std::mem::take(&mut self.env), own_address: false }
     }
 }
 

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
 mod harness; // starts the real binary in a folder of its own and asks it as each role
+mod raw; // one connection by hand, to see what a client library hides
 
 mod bad; // the gallery of mistakes: what `check` says about each
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod http; // the API's manners
 mod keys; // the life of an API key, in each home
+mod listen; // sockets that move, doors, limits that change
 mod mistakes; // what is wrong at the start is told, and nothing is started
 mod openapi; // the API's description, as it was reviewed
 mod outcome; // what a reload answers

@@ -1,0 +1,150 @@
+//! One connection: its protocol, its time limits, and an end after an answer rather than in the middle of a request.
+//! Which request it is and what comes of it is `manners` and the routes.
+
+use super::manners::Manners;
+use crate::runtime::sockets::Ending;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus::IntGauge;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The largest header section, in bytes: a token of 4 KiB, a key, and what gateways add.
+const MAX_HEADER: usize = 32 * 1024;
+/// The most header lines of a request.
+const MAX_HEADERS: usize = 100;
+/// The most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 200;
+
+/// What the connections of one socket share.
+#[derive(Clone)]
+pub(super) struct Peers {
+    pub(super) tracker: TaskTracker,
+    /// Cancelled when whoever is still there must go in the middle of whatever it does.
+    pub(super) cut: CancellationToken,
+    ending: Ending,
+}
+
+impl Peers {
+    pub(super) fn new(ending: Ending) -> Self {
+        Self { tracker: TaskTracker::new(), cut: CancellationToken::new(), ending }
+    }
+}
+
+/// What was heard on a connection so far.
+#[derive(Default)]
+struct Heard(AtomicU8);
+
+impl Heard {
+    const NOTHING: u8 = 0;
+    const HTTP1: u8 = 1;
+    const HTTP2: u8 = 2;
+
+    fn request(&self, version: http::Version) {
+        self.0.store(if version == http::Version::HTTP_2 { Self::HTTP2 } else { Self::HTTP1 }, Ordering::Relaxed);
+    }
+
+    fn is(&self, what: u8) -> bool {
+        self.0.load(Ordering::Relaxed) == what
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(manners: Arc<Manners>, peers: Peers, stream: TcpStream, peer: SocketAddr) {
+    let _open = Open::counted(&manners.app().metrics.http_connections);
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it began");
+        return;
+    }
+    let header_timeout = manners.app().snapshot().settings.server.header_timeout;
+    let cut = peers.cut.clone();
+    tokio::select! {
+        () = cut.cancelled() => {}
+        () = speak(manners, peers, stream, peer, header_timeout) => {}
+    }
+}
+
+async fn speak<S>(manners: Arc<Manners>, peers: Peers, stream: S, peer: SocketAddr, header_timeout: Duration)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let heard = Arc::new(Heard::default());
+    let stopping = manners.app().tasks.stopping().clone();
+    let builder = protocol(header_timeout);
+    let hearing = Arc::clone(&heard);
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        hearing.request(request.version());
+        Arc::clone(&manners).answer(request, peer)
+    });
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut first_header = std::pin::pin!(tokio::time::sleep(header_timeout));
+    let (mut silent, mut closing) = (true, false);
+    let outcome = loop {
+        tokio::select! {
+            outcome = serving.as_mut() => break outcome,
+            () = stopping.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                break serving.await;
+            }
+            () = peers.ending.close(), if !closing => {
+                closing = true;
+                // HTTP/2 has a word for it that loses nothing. In HTTP/1 the next answer says so: an idle connection
+                // that is closed just when its client sends would be a lost request.
+                if heard.is(Heard::HTTP2) {
+                    serving.as_mut().graceful_shutdown();
+                }
+            }
+            // hyper's own limit begins only once it knows the protocol, and a client may never tell.
+            () = first_header.as_mut(), if silent => {
+                silent = false;
+                if heard.is(Heard::NOTHING) {
+                    break Ok(());
+                }
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, %peer, "a connection ended early");
+    }
+}
+
+fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout);
+    builder
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Open(IntGauge);
+
+impl Open {
+    fn counted(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
