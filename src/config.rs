@@ -1,6 +1,7 @@
 //! What was written: reads every layer of the configuration, merges them and says where each value came from.
 //! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
 
+pub mod certificate; // the PEM files of server.tls
 pub mod compare; // which keys differ between two readings
 pub mod environment; // the variables of the process, and which keys they set
 pub mod excerpt; // the line that a mistake is in
@@ -58,6 +59,8 @@ pub struct Loaded {
     pub places: Places,
     /// The value of each declared secret, or what is wrong with its source.
     pub secrets: compare::Secrets,
+    /// The files of `server.tls`, where it is set and both can be read.
+    pub pem: Option<certificate::Pem>,
     /// The profile's name.
     pub profile: String,
     /// The folder that relative paths start from.
@@ -164,6 +167,8 @@ pub fn load(sources: &Sources) -> Loaded {
     };
     let declared = written.as_ref().map(|w| &w.secrets);
     let secrets = secrets::resolve(declared, &places, sources, &mut files, &mut problems);
+    let tls = written.as_ref().and_then(|w| w.server.tls.as_ref());
+    let pem = tls.and_then(|tls| certificate::read(tls, &places, &mut files, &mut problems));
     let digest = files.digest();
     Loaded {
         written,
@@ -172,6 +177,7 @@ pub fn load(sources: &Sources) -> Loaded {
         explain,
         places,
         secrets,
+        pem,
         profile,
         base_dir,
         texts: files.texts(),

@@ -12,6 +12,7 @@ pub mod server; // sockets, limits and time-outs of the HTTP side
 pub mod statement; // an SQL statement of a worker, with its parameters found
 pub mod stores; // the declared databases
 pub mod telemetry; // what is logged, and how
+pub mod tls; // the certificate that is shown, with its key
 mod unavailable; // what the contract has and this version does not
 pub mod workers; // the declared work, and the scheduler that runs it
 

@@ -25,6 +25,17 @@ pub const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest body that is read: 500 runs with their attempts are below 2 MiB, and no answer may fill the memory.
 pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
+/// Whose certificates are good enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system vouches for.
+    System,
+    /// Those, and the ones in this PEM text: an authority of one's own, or the server's very certificate.
+    Also(Vec<u8>),
+    /// Anybody's: only where nothing secret is sent and the answer decides nothing that matters to others.
+    Anybody,
+}
+
 /// A server, and the token it is asked with.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -43,6 +54,28 @@ impl Client {
         let refused = |e: reqwest::Error| Error::Address { what: base.to_string(), why: innermost(&e) };
         let http = builder(&base).build().map_err(refused)?;
         Ok(Self { http, base, token })
+    }
+
+    /// The same for a server whose certificate the system does not vouch for.
+    ///
+    /// # Errors
+    /// [`Error::Address`] as for [`Self::new`], and where the certificates of `trust` are not PEM.
+    pub fn trusting(base_url: &str, trust: &Trust) -> Result<Self, Error> {
+        let base = parse_base(base_url)?;
+        let refused = |e: reqwest::Error| Error::Address { what: "the certificate".into(), why: innermost(&e) };
+        let builder = match (base.scheme(), trust) {
+            ("http", _) | (_, Trust::System) => builder(&base),
+            (_, Trust::Also(pem)) => {
+                let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(refused)?;
+                if certificates.is_empty() {
+                    let why = "it holds none in PEM, which begins with -----BEGIN CERTIFICATE-----".into();
+                    return Err(Error::Address { what: "the certificate".into(), why });
+                }
+                builder(&base).tls_certs_merge(certificates)
+            }
+            (_, Trust::Anybody) => builder(&base).tls_danger_accept_invalid_certs(true),
+        };
+        Ok(Self { http: builder.build().map_err(refused)?, base, token: None })
     }
 
     /// The address that is asked, without a slash at its end.

@@ -78,9 +78,12 @@ impl Error {
 
     /// What to do about it, where that can be told.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Address { .. } => Some("an address looks like http://127.0.0.1:8000"),
+            Self::Unreachable { cause, .. } if is_of_certificate(cause) => {
+                Some("--ca-file names an authority to trust; the address must be a name that stands in the certificate")
+            }
             Self::Unreachable { .. } => Some("check that the server is running, and that the address is its own"),
             Self::TimedOut { .. } => Some("the server is stuck or overloaded; its log says more"),
             Self::Unauthorized(_) => Some("make a fresh token with `monolith token create`"),
@@ -88,4 +91,9 @@ impl Error {
             Self::Refused(_) => None,
         }
     }
+}
+
+/// Whether a connection failed over who is at its other end.
+fn is_of_certificate(cause: &str) -> bool {
+    cause.contains("certificate")
 }

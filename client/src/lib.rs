@@ -10,6 +10,6 @@ pub mod token;
 /// The bodies of the API, exactly as they travel.
 pub mod wire;
 
-pub use client::Client;
+pub use client::{Client, Trust};
 pub use error::Error;
 pub use token::{Token, TokenError};

@@ -53,9 +53,10 @@ async fn serve(sources: Sources, runs_workers: bool) -> Result<bool, Failure> {
 fn announce(app: &App) {
     let snapshot = app.snapshot();
     let address = app.address().unwrap_or(snapshot.settings.server.bind);
-    let url = format!("http://{address}");
+    let scheme = snapshot.settings.server.scheme();
+    let url = format!("{scheme}://{address}");
     report::data(&url);
-    let admin_url = app.admin_address().map(|address| format!("http://{address}"));
+    let admin_url = app.admin_address().map(|address| format!("{scheme}://{address}"));
     if let Some(admin_url) = &admin_url {
         report::data(admin_url);
     }

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::{self, Sources};
 use crate::settings::{self, Settings};
 use clap::Args;
-use monolith_client::{Client, Token};
+use monolith_client::{Client, Token, Trust};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -21,16 +21,39 @@ pub(super) struct Server {
     /// A file with the token [default: MONOLITH_TOKEN, else data/dev.token].
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
+    /// A PEM file with an authority, or the server's very certificate, to be trusted beside the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 impl Server {
     /// A client without a token.
     pub(super) fn anonymous(&self, sources: &Sources) -> Result<Client, Failure> {
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => address(&settings_of(sources)?),
+        let (url, trust) = self.place(sources)?;
+        Ok(Client::trusting(&url, &trust)?)
+    }
+
+    /// A client for a question that holds no secret and whose answer only says whether anybody is there. The server of
+    /// the own configuration may show it whatever certificate it has: it is hardly made out to 127.0.0.1.
+    pub(super) fn prober(&self, sources: &Sources) -> Result<Client, Failure> {
+        let (url, trust) = self.place(sources)?;
+        let trust = if self.url.is_none() && self.ca_file.is_none() { Trust::Anybody } else { trust };
+        Ok(Client::trusting(&url, &trust)?)
+    }
+
+    /// Where the server is, and whose certificate it may show.
+    fn place(&self, sources: &Sources) -> Result<(String, Trust), Failure> {
+        let given = self.ca_file.as_ref().map(|file| {
+            let unreadable = |error| Failure::failed(format!("the CA file {} cannot be read: {error}", file.display()));
+            fs::read(file).map(Trust::Also).map_err(unreadable)
+        });
+        let given = given.transpose()?;
+        let Some(url) = &self.url else {
+            let (settings, own) = settings_of(sources)?;
+            let own = own.map_or(Trust::System, Trust::Also);
+            return Ok((address(&settings), given.unwrap_or(own)));
         };
-        Ok(Client::new(&url, None)?)
+        Ok((url.clone(), given.unwrap_or(Trust::System)))
     }
 
     /// A client with the token of this command.
@@ -61,11 +84,13 @@ impl Server {
     }
 }
 
-fn settings_of(sources: &Sources) -> Result<Settings, Failure> {
+/// The own configuration, and the certificate that the server shows by it.
+fn settings_of(sources: &Sources) -> Result<(Settings, Option<Vec<u8>>), Failure> {
     let loaded = config::load(sources);
-    settings::compile(&loaded, Timestamp::now()).map(|(settings, _)| settings).map_err(|problems| {
+    let (settings, _) = settings::compile(&loaded, Timestamp::now()).map_err(|problems| {
         Failure::configuration(&problems).hint("or name the server: its URL needs no configuration")
-    })
+    })?;
+    Ok((settings, loaded.pem.map(|pem| pem.cert)))
 }
 
 /// Where a server with these settings is asked from the same machine.
@@ -78,5 +103,5 @@ fn address(settings: &Settings) -> String {
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
-    format!("http://{bind}")
+    format!("{}://{bind}", settings.server.scheme())
 }

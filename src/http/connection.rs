@@ -7,12 +7,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus::IntGauge;
+use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,11 +66,42 @@ pub(super) async fn serve(manners: Arc<Manners>, peers: Peers, stream: TcpStream
         tracing::debug!(%error, "a connection was gone before it began");
         return;
     }
-    let header_timeout = manners.app().snapshot().settings.server.header_timeout;
+    let (header_timeout, tls) = {
+        let snapshot = manners.app().snapshot();
+        (snapshot.settings.server.header_timeout, snapshot.tls.clone())
+    };
     let cut = peers.cut.clone();
     tokio::select! {
         () = cut.cancelled() => {}
-        () = speak(manners, peers, stream, peer, header_timeout) => {}
+        () = async {
+            match tls {
+                None => speak(manners, peers, stream, peer, header_timeout).await,
+                Some(tls) => {
+                    if let Some(stream) = shake_hands(tls, stream, peer, header_timeout).await {
+                        speak(manners, peers, stream, peer, header_timeout).await;
+                    }
+                }
+            }
+        } => {}
+    }
+}
+
+async fn shake_hands(
+    tls: Arc<ServerConfig>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    limit: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(limit, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %peer, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "a TLS handshake took longer than server.header_timeout");
+            None
+        }
     }
 }
 

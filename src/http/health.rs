@@ -15,6 +15,10 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use monolith_client::wire;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long before a certificate expires somebody is asked to look at it: two weeks leave a week-end and a holiday.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// 200 while the process runs.
 #[utoipa::path(get, path = "/health/live", tag = "operations", responses((status = 200, body = String)))]
@@ -142,6 +146,16 @@ fn findings(app: &App, now: Timestamp) -> Vec<wire::Finding> {
     let mut find = |code: &str, severity, subject: String, since, message: String| {
         findings.push(wire::Finding { code: code.into(), severity, subject, since: show::time(since), message });
     };
+    if let Some(tls) = &snapshot.settings.server.tls {
+        let subject = "server.tls".to_owned();
+        if tls.not_after <= now {
+            let message = format!("the certificate expired at {}", tls.not_after);
+            find("certificate_expired", wire::Severity::Error, subject, tls.not_after, message);
+        } else if tls.not_after.before(EXPIRES_SOON) <= now {
+            let message = format!("the certificate expires at {}", tls.not_after);
+            find("certificate_expires", wire::Severity::Warning, subject, tls.not_after.before(EXPIRES_SOON), message);
+        }
+    }
     for (name, store) in &snapshot.stores {
         let health = store.health();
         if health.state == StoreState::Down {

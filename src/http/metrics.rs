@@ -33,6 +33,8 @@ fn refresh(app: &App) {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit 53 bits for 280,000 years")]
         metrics.config_last_reload_at.set(report.at.millis() as f64 / 1000.0);
     }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     stores(app);
     keys(app);
     workers(app);

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     ProveStore,
     /// The signing keys are made ready.
     Auth,
+    /// The certificate is made ready.
+    Certificate,
     /// A socket is bound.
     Bind,
 }
@@ -43,8 +45,16 @@ mod on {
 
     impl Step {
         /// All of them, in order.
-        pub(crate) const ALL: [Self; 7] =
-            [Self::Read, Self::Compile, Self::Diff, Self::OpenStore, Self::ProveStore, Self::Auth, Self::Bind];
+        pub(crate) const ALL: [Self; 8] = [
+            Self::Read,
+            Self::Compile,
+            Self::Diff,
+            Self::OpenStore,
+            Self::ProveStore,
+            Self::Auth,
+            Self::Certificate,
+            Self::Bind,
+        ];
 
         const fn as_str(self) -> &'static str {
             match self {
@@ -54,6 +64,7 @@ mod on {
                 Self::OpenStore => "open_store",
                 Self::ProveStore => "prove_store",
                 Self::Auth => "auth",
+                Self::Certificate => "certificate",
                 Self::Bind => "bind",
             }
         }

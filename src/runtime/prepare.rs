@@ -13,18 +13,25 @@ use crate::settings::admin::SigningSecret;
 use crate::settings::diff::{Change, diff, keeps_connections};
 use crate::settings::server::Door;
 use crate::settings::stores::{self, OnUnreachable};
+use crate::settings::tls::Tls;
 use crate::store::{Store, StoreError, health::State};
 use crate::telemetry::metrics::Metrics;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use rustls::ServerConfig;
+use rustls::sign::SingleCertAndKey;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+/// What is offered on top of TLS, best first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Everything the commit needs, ready.
 pub(super) struct Prepared {
     pub(super) changes: Vec<Change>,
     pub(super) stores: Stores,
     pub(super) auth: Arc<Auth>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
     /// Sockets for addresses that are not listened on yet.
     pub(super) sockets: Bound,
 }
@@ -48,12 +55,23 @@ pub(super) async fn prepare(
     });
     let Preparing { mut problems, .. } = preparing;
     match opened {
-        Some((stores, auth, sockets)) if !problems.any() => Ok(Prepared { changes, stores, auth, sockets }),
+        Some(opened) if !problems.any() => {
+            let Opened { stores, auth, tls, sockets } = opened;
+            Ok(Prepared { changes, stores, auth, tls, sockets })
+        }
         _ => {
             point_into(&mut problems, &candidate.loaded.texts, &Schema::new());
             Err(Rejection::new(problems, changes))
         }
     }
+}
+
+/// What was opened for the candidate, not compared with anything.
+struct Opened {
+    stores: Stores,
+    auth: Arc<Auth>,
+    tls: Option<Arc<ServerConfig>>,
+    sockets: Bound,
 }
 
 struct Preparing<'a> {
@@ -109,11 +127,12 @@ impl Preparing<'_> {
         self.problem(key, what).hint(hint)
     }
 
-    async fn open(&mut self) -> Option<(Stores, Arc<Auth>, Bound)> {
+    async fn open(&mut self) -> Option<Opened> {
         let stores = self.stores().await;
         let auth = self.auth();
+        let tls = self.handshakes();
         let sockets = self.bind().await;
-        Some((stores, auth?, sockets))
+        Some(Opened { stores, auth: auth?, tls: tls?, sockets })
     }
 
     /// Carries unchanged stores over by pointer and opens the others. At start an unreachable store is no obstacle: the
@@ -187,6 +206,26 @@ impl Preparing<'_> {
         }
     }
 
+    /// How new connections shake hands, if they do. As long as the certificate stays, so does what can be resumed.
+    fn handshakes(&mut self) -> Option<Option<Arc<ServerConfig>>> {
+        if let Err(problem) = self.points.at(Step::Certificate) {
+            self.problems.error(*problem);
+            return None;
+        }
+        let Some(wanted) = &self.candidate.settings.server.tls else { return Some(None) };
+        let same = |snapshot: &&Snapshot| snapshot.settings.server.tls.as_ref() == Some(wanted);
+        if let Some(kept) = self.running.filter(same).and_then(|snapshot| snapshot.tls.clone()) {
+            return Some(Some(kept));
+        }
+        match shaking_with(wanted) {
+            Ok(config) => Some(Some(Arc::new(config))),
+            Err(error) => {
+                self.problems.error(self.problem("server.tls", error.to_string()));
+                None
+            }
+        }
+    }
+
     async fn bind(&mut self) -> Bound {
         let server = &self.candidate.settings.server;
         if self.sockets.serve_all_of(server) {
@@ -206,4 +245,14 @@ impl Preparing<'_> {
         }
         bound
     }
+}
+
+fn shaking_with(tls: &Tls) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&tls.certified))));
+    config.alpn_protocols = ALPN.map(Vec::from).to_vec();
+    Ok(config)
 }

@@ -224,7 +224,8 @@ impl Reloader {
     fn commit(&mut self, prepared: Prepared, candidate: &Candidate) {
         let old = self.app.snapshot.load_full();
         let settings = Arc::clone(&candidate.settings);
-        let snapshot = Arc::new(Snapshot::new(old.generation + 1, candidate, prepared.stores, prepared.auth));
+        let snapshot =
+            Arc::new(Snapshot::new(old.generation + 1, candidate, prepared.stores, prepared.auth, prepared.tls));
         self.app.snapshot.store(Arc::clone(&snapshot));
         if old.settings.telemetry != settings.telemetry {
             self.log.apply(&settings.telemetry);

@@ -10,6 +10,7 @@ use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settings::diff::Meant;
 use crate::store::Store;
+use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub stores: Stores,
     /// The signing keys, ready.
     pub auth: Arc<Auth>,
+    /// How handshakes are made, where TLS is spoken; new connections look here, old ones keep what they began with.
+    pub tls: Option<Arc<ServerConfig>>,
     /// The layers they were read from.
     pub layers: Vec<LayerInfo>,
     /// The merged values, secrets masked.
@@ -55,13 +58,20 @@ impl Candidate {
 
 impl Snapshot {
     /// The next generation, of what was prepared for it.
-    pub(super) fn new(generation: u64, candidate: &Candidate, stores: Stores, auth: Arc<Auth>) -> Self {
+    pub(super) fn new(
+        generation: u64,
+        candidate: &Candidate,
+        stores: Stores,
+        auth: Arc<Auth>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let loaded = &candidate.loaded;
         Self {
             generation,
             settings: Arc::clone(&candidate.settings),
             stores,
             auth,
+            tls,
             layers: loaded.layers.clone(),
             values: loaded.values.clone(),
             unshown: (loaded.hidden.clone(), loaded.secrets.clone()),

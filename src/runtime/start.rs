@@ -68,8 +68,8 @@ pub async fn start(
     tell(loaded, settings, warnings);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
     let prepared = prepare(None, &Sockets::default(), &candidate, &metrics, &points).await;
-    let Prepared { changes, stores, auth, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
-    let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth));
+    let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
+    let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
     let (app, wishes) = app(&snapshot, part, metrics, points, &sources.environment).map_err(StartError::Internal)?;
     let mut reloader = reloader(&app, sources, front, log, candidate.loaded);
     reloader.publish(&Arc::new(Report {

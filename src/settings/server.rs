@@ -1,6 +1,7 @@
 //! Sockets, limits and time-outs of the HTTP side.
 //! Serving is `http`; binding and draining is `runtime`.
 
+use super::tls::Tls;
 use super::{advice, compile::Compiler};
 use crate::config::written;
 use ipnet::IpNet;
@@ -33,6 +34,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The certificate that is shown; without one it speaks plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// A socket's part of the API.
@@ -65,6 +68,12 @@ impl Door {
 }
 
 impl Server {
+    /// The scheme of its addresses.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// The addresses to listen on.
     pub fn doors(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
         [(Door::Main, Some(self.bind)), (Door::Admin, self.admin_bind)]
@@ -143,6 +152,7 @@ impl Compiler<'_> {
             drain_delay: self.duration("server.drain_delay", &written.drain_delay, zero),
             drain_timeout: self.duration("server.drain_timeout", &written.drain_timeout, zero),
             trusted_proxies: self.networks("server.trusted_proxies", &written.trusted_proxies),
+            tls: written.tls.as_ref().and_then(|tls| self.tls(tls)),
         }
     }
 

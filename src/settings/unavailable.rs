@@ -6,7 +6,6 @@ use crate::config::written::{Backoff, CatchUpPolicy, OnCrash, Overlap, Run, Writ
 
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
-        self.refuse("server.tls", "TLS", written.server.tls.is_some());
         self.refuse("keys.rate_limit_store", "a rate limit across replicas", written.keys.rate_limit_store.is_some());
         self.refuse("policies", "a policy", !written.policies.is_empty());
         self.refuse("forward_auth.assertion_key", "a signed assertion", written.forward_auth.assertion_key.is_some());

@@ -48,6 +48,7 @@ pub struct Metrics {
     pub worker_overdue: IntGaugeVec,
     pub worker_paused: IntGaugeVec,
     pub runs_in_progress: IntGauge,
+    pub tasks: IntGauge,
     pub audit_spooled: IntGauge,
 }
 
@@ -114,6 +115,7 @@ impl Metrics {
             worker_overdue: new.gauges("monolith_worker_overdue", "1 where a worker is overdue.", &["worker"])?,
             worker_paused: new.gauges("monolith_worker_paused", "1 where a worker is paused.", &["worker"])?,
             runs_in_progress: new.gauge("monolith_runs_in_progress", "Runs in progress in this process.")?,
+            tasks: new.gauge("monolith_tasks", "Asynchronous tasks of this process, one a connection among them.")?,
             audit_spooled: new.gauge("monolith_audit_spooled", "Audit entries that wait to be chained.")?,
             registry,
         })

@@ -1,12 +1,12 @@
 //! Where the server listens and what it allows there, while that changes: nobody who was accepted is lost.
 //! Addresses end in port 0, so that each move is to a port that the system chooses; the log says which.
 
-use crate::harness::{Answer, JWT_SECRET, PATIENCE, TestMonolith, monolith, signal};
+use crate::harness::{Answer, JWT_SECRET, TestMonolith, monolith, signal};
 use crate::raw::Raw;
+use crate::sockets::{address, addresses, free_port_on, until};
 use serde_json::{Value, json};
 use std::io;
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 
 /// A base file with these lines under `[server]`; idle connections stay for longer than any test.
 fn base(server: &str) -> String {
@@ -15,31 +15,6 @@ fn base(server: &str) -> String {
 
 async fn serving(server: &str) -> TestMonolith {
     monolith(&base(server)).file("profiles/test.toml", "").own_address().ready().await
-}
-
-/// The addresses that were bound for somebody so far, oldest first.
-fn addresses(server: &TestMonolith, whom: &str) -> Vec<String> {
-    let log = server.log();
-    let lines = log.lines().filter(|line| line.contains("listening on ") && line.contains(&format!(" for {whom}")));
-    lines.map(|line| line.split("listening on ").nth(1).unwrap().split(' ').next().unwrap().to_owned()).collect()
-}
-
-/// Asks until a condition holds; the limit is the harness' own.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let give_up = Instant::now() + PATIENCE;
-    let mut looks = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        looks.tick().await;
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < give_up, "it never came to this: {what}");
-    }
-}
-
-/// The address bound as the `n`th for somebody, once it is.
-async fn address(server: &TestMonolith, whom: &str, n: usize) -> String {
-    until(&format!("address {n} for {whom}"), async || addresses(server, whom).get(n).cloned()).await
 }
 
 async fn at(address: &str, path: &str) -> io::Result<u16> {
@@ -112,11 +87,6 @@ async fn whoever_comes_back_to_a_port_on_its_way_out_gets_it() {
     assert_eq!(address(&server, "clients", 4).await, third);
     generation(&third, 5).await;
     assert!(!Raw::open(&second).await.unwrap().get("/health").await.unwrap().json()["ready"].is_null());
-}
-
-/// A port that nobody has on an address that only this test uses.
-fn free_port_on(ip: &str) -> String {
-    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().to_string()
 }
 
 #[tokio::test]

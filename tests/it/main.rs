@@ -3,8 +3,10 @@
 #![expect(unreachable_pub, reason = "nothing outside of a test binary could reach anything")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
+mod certificate; // certificates of the test's own making
 mod harness; // starts the real binary in a folder of its own and asks it as each role
 mod raw; // one connection by hand, to see what a client library hides
+mod sockets; // where a server listens, as its log says
 
 mod bad; // the gallery of mistakes: what `check` says about each
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
@@ -18,5 +20,6 @@ mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod stores; // stores that are down, die and come back
 mod tidy; // the layers, and what every file owes its reader
+mod tls; // certificates, shown and swapped
 mod tokens; // who may do what, and the attacks on admin tokens
 mod workers; // scheduled work, recorded once
