@@ -5,6 +5,7 @@
 
 mod certificate; // certificates of the test's own making
 mod harness; // starts the real binary in a folder of its own and asks it as each role
+mod load; // clients that verify without pause
 mod raw; // one connection by hand, to see what a client library hides
 mod sockets; // where a server listens, as its log says
 
@@ -19,6 +20,7 @@ mod outcome; // what a reload answers
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod stores; // stores that are down, die and come back
+mod storm; // reloads without pause under load
 mod tidy; // the layers, and what every file owes its reader
 mod tls; // certificates, shown and swapped
 mod tokens; // who may do what, and the attacks on admin tokens
