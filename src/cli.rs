@@ -4,6 +4,7 @@
 mod check; // compiles the configuration and prints every mistake
 mod explain; // where a value comes from
 mod healthcheck; // asks /health/live, for containers without curl
+mod keys; // keys of a running server
 mod migrate; // brings the schema of keys and ledger up to date
 mod report; // how mistakes and refusals are printed, and which exit code they have
 mod schema; // the JSON Schema of the file
@@ -60,6 +61,8 @@ enum Command {
     /// Make and inspect admin tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Create, list, show, rotate, revoke and verify keys of a running server.
+    Keys(keys::Keys),
     /// Try a running server: health, metrics, and a key's life from creation to refusal.
     Smoke(smoke::Smoke),
     /// Ask a running server whether it lives; for containers without curl.
@@ -88,6 +91,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Schema => Ok(schema::run()),
         Command::Migrate(migrate) => migrate.run(&sources),
         Command::Token(token) => token.run(&sources),
+        Command::Keys(keys) => keys.run(&sources),
         Command::Smoke(smoke) => smoke.run(&sources),
         Command::Healthcheck(healthcheck) => healthcheck.run(&sources),
     }

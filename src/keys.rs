@@ -1,6 +1,7 @@
 //! API keys: issued, listed, verified and revoked. Verifying reads memory only; every change is a transaction that
 //! records who made it. Nothing here spawns, and nothing here knows HTTP.
 
+mod edit; // what becomes of a key that exists
 pub mod format; // the text of a key
 pub mod hash; // what is kept of its secret
 mod index; // every key in memory
@@ -10,6 +11,7 @@ pub mod record; // what a key is
 mod table; // the keys at rest
 pub mod verify; // whether a key is good
 
+pub use edit::{DEFAULT_GRACE, Patch};
 pub use format::KeyText;
 pub use index::Counts;
 pub use list::{Filter, Page};
@@ -28,7 +30,7 @@ use index::Index;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::{Change, Inserted, Repeat, Revoked};
+use table::{Change, Inserted, Outcome, Repeat, Revoked};
 
 /// Within what time every replica that reaches its store knows of a revocation, in milliseconds: two looks at the events.
 pub const BOUND_WITHOUT_ACCELERATOR_MS: u64 = 2_000;
@@ -36,6 +38,10 @@ pub const BOUND_WITHOUT_ACCELERATOR_MS: u64 = 2_000;
 const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
 /// The longest idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 200;
+/// The most keys that are revoked by one wish: what one transaction per thousand does within a request's time.
+pub const MAX_BULK: usize = 10_000;
+/// How many of them are one transaction: the end of the chain is held for as long as it takes.
+const BULK_PART: usize = 500;
 /// The longest reason of a revocation, in characters.
 const MAX_REASON: usize = 500;
 
@@ -57,6 +63,9 @@ pub enum KeysError {
     /// It contradicts what was asked before.
     #[error("{0}")]
     Conflict(String),
+    /// It was made for another version of the record than this one.
+    #[error("the key has changed meanwhile; its version is {0}")]
+    Stale(i64),
     /// Fields do not fit.
     #[error("{}", .0.iter().map(|e| format!("{}: {}", e.key, e.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
@@ -167,6 +176,96 @@ impl Keys {
         }
     }
 
+    /// Changes some fields of a key. Nothing to change: nothing is recorded.
+    ///
+    /// # Errors
+    /// [`KeysError`]; a revoked key stays revoked.
+    pub async fn patch(
+        &self,
+        kid: &Kid,
+        patch: &Patch,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Arc<Record>, KeysError> {
+        let rules = self.rules.load_full();
+        let decide = |record: Record| match patch.apply(&record, &rules, now)? {
+            Some(edited) => Ok(Outcome::Edited(Box::new(edited))),
+            None => Ok(Outcome::Same(Box::new(record))),
+        };
+        let record = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
+        self.index.put(record.clone());
+        Ok(Arc::new(record))
+    }
+
+    /// Makes a successor with the same rights and lets the old key retire within `grace`.
+    ///
+    /// # Errors
+    /// [`KeysError`]; only an active key can be rotated.
+    pub async fn rotate(
+        &self,
+        kid: &Kid,
+        grace: Duration,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Created, KeysError> {
+        let rules = self.rules.load_full();
+        if grace > rules.max_ttl {
+            let message = format!("must be at most {} (keys.max_ttl)", crate::clock::write_duration(rules.max_ttl));
+            return Err(KeysError::Invalid(vec![FieldError { key: "grace".into(), message }]));
+        }
+        let key = format::generate(rules.environment)
+            .map_err(|error| StoreError::Unreachable(format!("the system gives no randomness: {error}")))?;
+        let decide = |record: Record| {
+            let end = now.after(edit::life_of(&record, &rules));
+            let successor = new_record(&key, edit::wish_of(&record), end, &rules, actor, now)?;
+            let edited = edit::retired(&record, &successor, grace, now)?;
+            Ok(Outcome::Replaced(Box::new((edited, successor))))
+        };
+        let old = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
+        // What the transaction wrote is read from where everybody reads it.
+        let successor = old.rotated_to.clone().ok_or(KeysError::NotFound)?;
+        self.index.put(old);
+        self.follow().await?;
+        let record = self.index.get(successor.as_str()).ok_or(KeysError::NotFound)?;
+        Ok(Created { record, key: Some(key) })
+    }
+
+    /// Ends many keys at once, those of them that are not ended yet; the ids of those that it ended.
+    ///
+    /// # Errors
+    /// [`KeysError`]; what was ended before a failure stays so, and is recorded.
+    pub async fn revoke_all(
+        &self,
+        kids: &[Kid],
+        reason: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Vec<Kid>, KeysError> {
+        check_reason(Some(reason))?;
+        let change = Change { kind: "key.revoked", actor, at: now };
+        let mut revoked = Vec::new();
+        for part in kids.chunks(BULK_PART) {
+            for record in table::revoke_all(&self.database(), part, reason, change).await? {
+                revoked.push(record.kid.clone());
+                self.index.put(record);
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// The keys that a filter lets through and that are not ended yet.
+    #[must_use]
+    pub fn to_revoke(&self, filter: &Filter, now: Timestamp) -> Vec<Kid> {
+        let alive = |record: &Record| record.revoked_at.is_none() && filter.lets_through(record, now);
+        self.index.matching(alive).into_iter().map(|record| record.kid.clone()).collect()
+    }
+
+    /// The id in a whole key, ours or of somebody who found it; `None` where it is not the text of one.
+    #[must_use]
+    pub fn kid_in(text: &str) -> Option<Kid> {
+        format::parse(text).ok().and_then(|parsed| Kid::parse(parsed.kid).ok())
+    }
+
     /// Ends a key, for good. Again: nothing changes, and the record says since when and why.
     ///
     /// # Errors
@@ -178,10 +277,7 @@ impl Keys {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Arc<Record>, KeysError> {
-        if reason.is_some_and(|text| text.chars().count() > MAX_REASON || text.chars().any(char::is_control)) {
-            let message = format!("must be at most {MAX_REASON} printable characters");
-            return Err(KeysError::Invalid(vec![FieldError { key: "reason".into(), message }]));
-        }
+        check_reason(reason)?;
         let change = Change { kind: "key.revoked", actor, at: now };
         match table::revoke(&self.database(), kid, reason, change).await? {
             Revoked::Unknown => Err(KeysError::NotFound),
@@ -257,6 +353,14 @@ impl Keys {
     pub async fn events(&self) -> Result<Vec<Entry>, StoreError> {
         table::events(&self.database()).await
     }
+}
+
+fn check_reason(reason: Option<&str>) -> Result<(), KeysError> {
+    if reason.is_some_and(|text| text.chars().count() > MAX_REASON || text.chars().any(char::is_control)) {
+        let message = format!("must be at most {MAX_REASON} printable characters");
+        return Err(KeysError::Invalid(vec![FieldError { key: "reason".into(), message }]));
+    }
+    Ok(())
 }
 
 fn repeat(id: &str, wish: &NewKey, actor: &Actor, now: Timestamp) -> Result<Repeat, KeysError> {

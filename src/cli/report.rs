@@ -76,6 +76,19 @@ pub(super) fn data(line: impl Display) {
     drop(writeln!(io::stdout().lock(), "{line}"));
 }
 
+/// Prints columns, each as wide as its widest cell; the last one is not filled up.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in &rows {
+        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        data(line.join("  ").trim_end());
+    }
+}
+
 /// Prints words.
 pub(super) fn words(text: impl Display) {
     drop(write!(io::stderr().lock(), "{text}"));

@@ -26,6 +26,8 @@ pub(super) struct Caller {
 pub(super) struct Viewer(pub(super) Caller);
 /// Somebody who may also act.
 pub(super) struct Operator(pub(super) Caller);
+/// Somebody who may also act on many things at once.
+pub(super) struct Admin(pub(super) Caller);
 /// Somebody, if they came with a valid token.
 pub(super) struct Anyone(pub(super) Option<Caller>);
 
@@ -73,6 +75,14 @@ impl FromRequestParts<Arc<App>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         Caller::from_parts(parts, app)?.with_role(Role::Operator).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Caller::from_parts(parts, app)?.with_role(Role::Admin).map(Self)
     }
 }
 

@@ -45,6 +45,13 @@ impl NewKey {
     pub(super) fn check(&self, rules: &Rules, now: Timestamp) -> Result<Timestamp, KeysError> {
         let mut errors = Vec::new();
         let mut wrong = |key: &str, message: String| errors.push(FieldError { key: key.to_owned(), message });
+        self.check_fields(&mut wrong);
+        let ends = self.end(rules, now, &mut wrong);
+        if errors.is_empty() { Ok(ends) } else { Err(KeysError::Invalid(errors)) }
+    }
+
+    /// Checks everything but the end.
+    pub(super) fn check_fields(&self, wrong: &mut impl FnMut(&str, String)) {
         if !is_text(&self.name) {
             wrong("name", format!("must be 1 to {MAX_TEXT} printable characters"));
         }
@@ -77,8 +84,6 @@ impl NewKey {
                 format!("must be at most {entries} entries of {key_length} and {value_length} characters"),
             );
         }
-        let ends = self.end(rules, now, &mut wrong);
-        if errors.is_empty() { Ok(ends) } else { Err(KeysError::Invalid(errors)) }
     }
 
     fn end(&self, rules: &Rules, now: Timestamp, wrong: &mut impl FnMut(&str, String)) -> Timestamp {

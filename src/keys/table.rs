@@ -4,6 +4,8 @@
 mod postgres; // the statements for Postgres
 mod sqlite; // the statements for SQLite
 
+use super::KeysError;
+use super::edit::Edited;
 use super::record::Record;
 use crate::audit::{Actor, Entry};
 use crate::clock::Timestamp;
@@ -49,6 +51,17 @@ pub(super) enum Revoked {
     Unknown,
 }
 
+/// What becomes of a record that was looked at under the lock.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Nothing.
+    Same(Box<Record>),
+    /// It changes.
+    Edited(Box<Edited>),
+    /// It changes, and a new one stands beside it.
+    Replaced(Box<(Edited, Record)>),
+}
+
 /// Every record, and the number of the last event that they reflect.
 pub(super) async fn load(database: &Database) -> Result<(Vec<Record>, i64), StoreError> {
     match database.kind() {
@@ -88,6 +101,33 @@ pub(super) async fn revoke(
     match database.kind() {
         Kind::Postgres(postgres) => postgres::revoke(postgres, kid, reason, change).await,
         Kind::Sqlite(sqlite) => sqlite::revoke(sqlite, kid, reason, change).await,
+    }
+}
+
+/// Ends keys in one transaction, those that are not ended yet; their records.
+pub(super) async fn revoke_all(
+    database: &Database,
+    kids: &[Kid],
+    reason: &str,
+    change: Change<'_>,
+) -> Result<Vec<Record>, StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::revoke_all(postgres, kids, reason, change).await,
+        Kind::Sqlite(sqlite) => sqlite::revoke_all(sqlite, kids, reason, change).await,
+    }
+}
+
+/// Looks at a key under the lock and does what `decide` says; `None` where there is none. What `decide` refuses changes nothing.
+pub(super) async fn edit(
+    database: &Database,
+    kid: &Kid,
+    actor: &Actor,
+    at: Timestamp,
+    decide: impl FnOnce(Record) -> Result<Outcome, KeysError>,
+) -> Result<Result<Option<Record>, KeysError>, StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::edit(postgres, kid, actor, at, decide).await,
+        Kind::Sqlite(sqlite) => sqlite::edit(sqlite, kid, actor, at, decide).await,
     }
 }
 

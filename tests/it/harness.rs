@@ -187,6 +187,13 @@ impl TestMonolith {
         finished(binary(self.dir.path(), &self.env).args(args))
     }
 
+    /// A command of the binary, to be run as the test wants.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = binary(self.dir.path(), &self.env);
+        command.args(args);
+        command
+    }
+
     /// Replaces the base file as an editor does: written beside it, then renamed.
     pub fn write_base(&self, text: &str) {
         let draft = self.dir.path().join("draft");

@@ -77,6 +77,64 @@ async fn no_other_key_is_good(server: &TestMonolith) {
     }
 }
 
+/// Patched, switched off and on, rotated, ended in bulk: what an operator does with keys that live.
+async fn a_changing_life(server: &TestMonolith) {
+    let (kid, key) = create(server, json!({"name": "web", "owner": "shop", "metadata": {"a": "1", "b": "2"}})).await;
+    let (operator, path) = (server.operator(), format!("/api/admin/api-keys/{kid}"));
+    let patch = |body: Value| operator.send(Method::PATCH, &path, move |r| r.json(&body));
+    let patched = patch(json!({"name": "www", "scopes": ["x:y"], "metadata": {"a": null, "c": "3"}})).await.ok();
+    assert_eq!((&patched["name"], &patched["owner"]), (&json!("www"), &json!("shop")), "what is absent stays");
+    assert_eq!(patched["metadata"], json!({"b": "2", "c": "3"}));
+    assert_eq!(patched["version"], 2);
+    assert_eq!(patch(json!({"owner": null})).await.ok()["owner"], Value::Null, "null clears");
+    assert_eq!(patch(json!({"name": "www"})).await.ok()["version"], 3, "nothing to change changes nothing");
+    let stale = operator.send(Method::PATCH, &path, |r| r.header("if-match", "1").json(&json!({"name": "z"}))).await;
+    stale.refused(412, "stale");
+    patch(json!({"name": ""})).await.refused(422, "invalid");
+    patch(json!({"kid": "mine"})).await.refused(422, "invalid");
+
+    assert_eq!(patch(json!({"state": "disabled"})).await.ok()["state"], "disabled");
+    assert_eq!(verdict(server, json!({"key": key})).await["code"], "disabled");
+    operator.post(&format!("{path}/rotate"), json!({})).await.refused(409, "conflict");
+    assert_eq!(patch(json!({"disabled_at": null})).await.ok()["state"], "active");
+    assert_eq!(verdict(server, json!({"key": key})).await["code"], "valid");
+
+    let successor = operator.post(&format!("{path}/rotate"), json!({"grace": "1h"})).await;
+    assert_eq!(successor.status, 201, "{}", successor.text);
+    let successor = successor.json();
+    assert_eq!((&successor["name"], &successor["scopes"]), (&json!("www"), &json!(["x:y"])), "the same rights");
+    let old = server.viewer().get(&path).await.ok();
+    assert_eq!((&old["state"], &old["rotated_to"]), (&json!("retiring"), &successor["kid"]));
+    assert_eq!(verdict(server, json!({"key": key})).await["code"], "valid", "within its grace");
+    assert_eq!(verdict(server, json!({"key": successor["key"]})).await["code"], "valid");
+    let again = format!("/api/admin/api-keys/{}/rotate", successor["kid"].as_str().unwrap());
+    assert_eq!(operator.post(&again, json!({"grace": "0s"})).await.status, 201);
+    assert_eq!(verdict(server, json!({"key": successor["key"]})).await["code"], "expired", "no grace is none");
+
+    operator.delete(&path).await.ok();
+    patch(json!({"state": "active"})).await.refused(409, "conflict");
+    patch(json!({"revoked_at": null})).await.refused(409, "conflict");
+}
+
+async fn many_end_at_once(server: &TestMonolith) {
+    for n in 0..3 {
+        create(server, json!({"name": format!("n{n}"), "owner": "leaver"})).await;
+    }
+    let (_, other) = create(server, json!({"name": "other", "owner": "stayer"})).await;
+    let admin = server.admin();
+    let send = |body: Value| admin.post("/api/admin/api-keys/bulk-revoke", body);
+    let dry = send(json!({"owner": "leaver", "reason": "left", "dry_run": true})).await.ok();
+    assert_eq!((&dry["matched"], &dry["revoked"]), (&json!(3), &json!(0)));
+    let done = send(json!({"owner": "leaver", "reason": "left", "dry_run": false})).await.ok();
+    assert_eq!((&done["matched"], &done["revoked"]), (&json!(3), &json!(3)));
+    let again = send(json!({"owner": "leaver", "reason": "left", "dry_run": false})).await.ok();
+    assert_eq!(again["matched"], 0);
+    assert_eq!(verdict(server, json!({"key": other})).await["code"], "valid");
+    send(json!({"reason": "left", "dry_run": false})).await.refused(422, "invalid");
+    send(json!({"owner": "a", "scope": "b", "reason": "left", "dry_run": false})).await.refused(422, "invalid");
+    send(json!({"owner": "a", "reason": "left"})).await.refused(422, "invalid");
+}
+
 async fn survives(server: TestMonolith) {
     let (kid, key) = create(&server, json!({"name": "kept"})).await;
     let (revoked, gone) = create(&server, json!({"name": "gone"})).await;
@@ -91,6 +149,8 @@ async fn a_key_lives_in_memory() {
     let server = monolith(IN_MEMORY).ready().await;
     a_whole_life(&server).await;
     no_other_key_is_good(&server).await;
+    a_changing_life(&server).await;
+    many_end_at_once(&server).await;
     let health = server.wait_for_health(|health| health["status"] == "ok").await;
     assert_eq!((&health["keys"]["store"], &health["keys"]["persistent"]), (&json!("memory"), &json!(false)));
 }
@@ -99,6 +159,8 @@ async fn a_key_lives_in_memory() {
 async fn a_key_lives_in_sqlite_and_survives_a_crash() {
     let server = monolith(SQLITE).ready().await;
     a_whole_life(&server).await;
+    a_changing_life(&server).await;
+    many_end_at_once(&server).await;
     survives(server).await;
 }
 
@@ -111,6 +173,8 @@ async fn a_key_lives_in_postgres_and_survives_a_crash() {
         postgres_text(&postgres, "select kid from api_keys where revoked_at is not null and created_at is not null")
             .await;
     assert_eq!(rows.len(), 1, "the original's columns are filled");
+    a_changing_life(&server).await;
+    many_end_at_once(&server).await;
     survives(server).await;
 }
 
@@ -124,6 +188,8 @@ async fn a_table_of_the_original_is_adopted_and_its_keys_can_be_revoked_but_neve
     let listed = server.viewer().get("/api/admin/api-keys").await.ok();
     assert_eq!(listed["items"][0]["kid"], "legacy-key.1");
     assert_eq!(verdict(&server, json!({"key": "legacy-key.1"})).await["valid"], false);
+    let patch = |r: reqwest::RequestBuilder| r.json(&json!({"name": "mine"}));
+    server.operator().send(Method::PATCH, "/api/admin/api-keys/legacy-key.1", patch).await.refused(409, "conflict");
     server.operator().delete("/api/admin/api-keys/legacy-key.1?reason=old").await.ok();
     let rows = postgres_text(&postgres, "select team_note from api_keys where revoked_at is not null").await;
     assert_eq!(rows, ["ours"], "what we do not know is kept");

@@ -1,8 +1,12 @@
 //! The statements for Postgres. Times travel as milliseconds since the epoch, so that no date crate stands between;
 //! writers lock the end of the chain first. Their meaning is in `table`; nothing is decided here.
 
-use super::{Change, Inserted, MAX_EVENTS, Repeat, Revoked, columns, created_body, entry_of, record_of, revoked_body};
-use crate::audit::{Entry, GENESIS};
+use super::{
+    Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, entry_of, record_of, revoked_body,
+};
+use crate::audit::{Actor, Entry, GENESIS};
+use crate::clock::Timestamp;
+use crate::keys::KeysError;
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, postgres::Postgres};
@@ -90,21 +94,63 @@ pub(super) async fn revoke(
         .call("revoking a key", async |c| {
             let mut tx = c.begin().await?;
             locked_head(&mut tx).await?;
-            let updated = sqlx::query(
-                "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, version = version + 1 \
-                 where kid = $1 and revoked_at is null",
-            )
-            .bind(kid.as_str())
-            .bind(change.at.millis())
-            .bind(reason)
-            .execute(&mut *tx)
-            .await?;
-            if updated.rows_affected() > 0 {
-                append(&mut tx, kid.as_str(), change, revoked_body(reason)).await?;
-            }
+            end(&mut tx, kid, reason, change).await?;
             let record = one(&mut tx, kid.as_str()).await?;
             tx.commit().await?;
             Ok(record.map_or(Revoked::Unknown, |record| Revoked::Done(Box::new(record))))
+        })
+        .await
+}
+
+pub(super) async fn revoke_all(
+    postgres: &Postgres,
+    kids: &[Kid],
+    reason: &str,
+    change: Change<'_>,
+) -> Result<Vec<Record>, StoreError> {
+    postgres
+        .call("revoking keys", async |c| {
+            let mut tx = c.begin().await?;
+            locked_head(&mut tx).await?;
+            let mut ended = Vec::new();
+            for kid in kids {
+                if end(&mut tx, kid, Some(reason), change).await? {
+                    ended.extend(one(&mut tx, kid.as_str()).await?);
+                }
+            }
+            tx.commit().await?;
+            Ok(ended)
+        })
+        .await
+}
+
+pub(super) async fn edit(
+    postgres: &Postgres,
+    kid: &Kid,
+    actor: &Actor,
+    at: Timestamp,
+    decide: impl FnOnce(Record) -> Result<Outcome, KeysError>,
+) -> Result<Result<Option<Record>, KeysError>, StoreError> {
+    postgres
+        .call("changing a key", async |c| {
+            let mut tx = c.begin().await?;
+            locked_head(&mut tx).await?;
+            let Some(record) = one(&mut tx, kid.as_str()).await? else { return Ok(Ok(None)) };
+            let (edited, successor) = match decide(record) {
+                Err(refusal) => return Ok(Err(refusal)),
+                Ok(Outcome::Same(record)) => return Ok(Ok(Some(*record))),
+                Ok(Outcome::Edited(edited)) => (*edited, None),
+                Ok(Outcome::Replaced(both)) => (both.0, Some(both.1)),
+            };
+            if let Some(successor) = successor {
+                insert_row(&mut tx, &successor).await?;
+                let created = Change { kind: "key.created", actor, at };
+                append(&mut tx, successor.kid.as_str(), created, created_body(&successor)).await?;
+            }
+            update_row(&mut tx, &edited.record).await?;
+            append(&mut tx, kid.as_str(), Change { kind: edited.kind, actor, at }, edited.body).await?;
+            tx.commit().await?;
+            Ok(Ok(Some(edited.record)))
         })
         .await
 }
@@ -120,6 +166,24 @@ pub(super) async fn events(postgres: &Postgres) -> Result<Vec<Entry>, StoreError
             rows.iter().map(|row| entry_of!(row)).collect()
         })
         .await
+}
+
+/// Ends a key and records it; `false` where there is none or it was ended before.
+async fn end(c: &mut PgConnection, kid: &Kid, reason: Option<&str>, change: Change<'_>) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query(
+        "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, version = version + 1 \
+         where kid = $1 and revoked_at is null",
+    )
+    .bind(kid.as_str())
+    .bind(change.at.millis())
+    .bind(reason)
+    .execute(&mut *c)
+    .await?;
+    let ended = updated.rows_affected() > 0;
+    if ended {
+        append(c, kid.as_str(), change, revoked_body(reason)).await?;
+    }
+    Ok(ended)
 }
 
 async fn one(c: &mut PgConnection, kid: &str) -> Result<Option<Record>, sqlx::Error> {
@@ -206,7 +270,7 @@ async fn insert_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::E
     .bind(record.environment.map(crate::settings::keys::Environment::as_str))
     .bind(columns::write_list(&record.scopes))
     .bind(record.created_by.as_deref())
-    .bind(record.expires_at.map(crate::clock::Timestamp::millis))
+    .bind(record.expires_at.map(Timestamp::millis))
     .bind(columns::write_list(&record.ip_allow))
     .bind(record.rate_limit.as_deref())
     .bind(columns::write_map(record.metadata.as_deref()))
@@ -214,6 +278,29 @@ async fn insert_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::E
     .bind(hash.map(|hash| hash.bytes.to_vec()))
     .bind(hash.map(super::super::hash::KeyHash::algorithm))
     .bind(hash.and_then(|hash| hash.pepper.as_ref()).map(crate::name::SecretName::as_str))
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Writes what can change of a key that was issued here.
+async fn update_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update api_keys set name = $2, owner = $3, scopes = $4, ip_allow = $5, rate_limit = $6, metadata = $7, version = $8, \
+         expires_at = timestamptz 'epoch' + $9 * interval '1 millisecond', disabled_at = timestamptz 'epoch' + $10 * interval '1 millisecond', grace_until = timestamptz 'epoch' + $11 * interval '1 millisecond', rotated_to = $12 where kid = $1",
+    )
+    .bind(record.kid.as_str())
+    .bind(record.name.as_deref())
+    .bind(record.owner.as_deref())
+    .bind(columns::write_list(&record.scopes))
+    .bind(columns::write_list(&record.ip_allow))
+    .bind(record.rate_limit.as_deref())
+    .bind(columns::write_map(record.metadata.as_deref()))
+    .bind(record.version)
+    .bind(record.expires_at.map(Timestamp::millis))
+    .bind(record.disabled_at.map(Timestamp::millis))
+    .bind(record.grace_until.map(Timestamp::millis))
+    .bind(record.rotated_to.as_ref().map(Kid::as_str))
     .execute(c)
     .await?;
     Ok(())
