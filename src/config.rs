@@ -10,6 +10,7 @@ pub mod files; // reads a file that may be anything, within bounds
 pub mod layers; // one layer each: its values and the place of every key
 pub mod mask; // shows values without their secrets
 pub mod merge; // lays the layers over each other
+mod mounts; // files that can never change
 mod renamed; // keys under other names
 pub mod schema; // the shape of the file, from the types of `written`
 pub mod secrets; // resolves declared secrets
@@ -146,7 +147,7 @@ pub fn load(sources: &Sources) -> Loaded {
     let mut stack = Vec::new();
     let base = files.layer(&base_file, sources.config.is_some(), &mut problems);
     let found = base.is_some();
-    if found && files.text_of(&base_file).trim_ascii().is_empty() {
+    if found && files.has_no_text(&base_file) {
         let place = Place::File { path: files.shown(&base_file), line: 1, column: 1 };
         let problem = Problem::new(place, "", "the file is empty, as one is that was cut off while it was written");
         problems.error(problem.hint("if the defaults are meant, put a comment into it"));
@@ -154,6 +155,8 @@ pub fn load(sources: &Sources) -> Loaded {
     }
     stack.extend(base);
     stack.extend(profile_layer(sources, &profile, &mut files, &mut problems));
+    let written = stack.iter().map(|layer| base_dir.join(&layer.source));
+    mounts::warn(written.collect::<Vec<_>>().iter().map(PathBuf::as_path), &files, &mut problems);
     stack.extend(environment::well_known(&sources.environment, &stack, &mut notes, &mut problems));
     stack.extend(environment::declared(&sources.environment, &stack, &schema, &mut problems));
     stack.extend(environment::flags(&sources.flags, &stack, &schema, &mut problems));
@@ -232,3 +235,6 @@ fn base_of(sources: &Sources) -> (PathBuf, PathBuf) {
     let dir = file.parent().map_or_else(|| sources.working_dir.clone(), Path::to_path_buf);
     (file, dir)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@ use serde_json::json;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json")]
+#[command(after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n\n\
+                        JSON: {valid, errors, warnings}; each problem has key, message, hint and, where it was written, \
+                        file, line, column or env or flag. Exit code 3 where it is not valid.")]
 pub(super) struct Check {
     /// How mistakes are printed: for people, or as one JSON document on standard output.
     #[arg(long, value_enum, default_value_t)]
@@ -70,7 +72,7 @@ fn summary(settings: &Settings) -> String {
 fn as_json(problem: &Problem) -> serde_json::Value {
     let mut shown = json!({
         "key": problem.key, "message": problem.message, "hint": problem.hint,
-        "file": null, "line": null, "column": null, "env": null,
+        "file": null, "line": null, "column": null, "env": null, "flag": null,
     });
     match &problem.place {
         Place::File { path, line, column } => {
@@ -79,7 +81,7 @@ fn as_json(problem: &Problem) -> serde_json::Value {
             shown["column"] = json!(column);
         }
         Place::Env(name) => shown["env"] = json!(name),
-        Place::Flag(flag) => shown["file"] = json!(flag),
+        Place::Flag(flag) => shown["flag"] = json!(flag),
         Place::Nowhere => {}
     }
     shown

@@ -27,7 +27,7 @@ impl Environment {
 
     /// Variables for a test or an embedding program.
     #[must_use]
-    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub fn from_pairs<'a, V: Into<OsString>>(pairs: impl IntoIterator<Item = (&'a str, V)>) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 

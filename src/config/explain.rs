@@ -3,7 +3,8 @@
 
 use super::Places;
 use super::layers::{Layer, Spot};
-use super::schema::Schema;
+use super::renamed;
+use super::schema::{Schema, nearest};
 use super::walk::shown;
 use crate::problem::Place;
 use figment::value::Value;
@@ -53,6 +54,19 @@ pub struct Voice {
     pub wins: bool,
 }
 
+impl Shown {
+    /// Where the layer says something of a key: a variable may hold the whole table that it stands in.
+    fn spot(&self, key: &str) -> Option<&Spot> {
+        let mut key = key;
+        loop {
+            match self.spots.get(key) {
+                Some(spot) => return Some(spot),
+                None => key = key.get(..key.rfind(['.', '['])?)?,
+            }
+        }
+    }
+}
+
 impl Explain {
     /// Keeps what is needed to explain, from the layers as they were read (before any of them removed or replaced what
     /// stood in another) and the merged values.
@@ -72,21 +86,27 @@ impl Explain {
         }
     }
 
-    /// Explains a key or a whole section; `None` where nothing is said about it.
+    /// Explains a key or a whole section; `None` where nothing is said about it. What a higher layer removed has no value,
+    /// and voices that all lost.
     #[must_use]
     pub fn key(&self, key: &str) -> Option<Explanation> {
-        let value = at(&self.values, key)?.clone();
+        let value = at(&self.values, key).cloned();
         let voices = self.layers.iter().filter_map(|layer| {
             let said = at(&layer.values, key)?.clone();
-            let place = layer.spots.get(key).map(|spot| spot.value.clone());
-            let wins = match &place {
-                Some(place) => self.places.wrote(key) && self.places.of(key) == *place,
-                None => !self.places.wrote(key),
-            };
+            let place = layer.spot(key).map(|spot| spot.value.clone());
+            let wins = value.is_some()
+                && match &place {
+                    Some(place) => self.places.wrote(key) && self.places.of(key) == *place,
+                    None => !self.places.wrote(key),
+                };
             Some(Voice { layer: layer.name.clone(), place, value: said, wins })
         });
-        let masked = is_masked(&value);
-        Some(Explanation { key: key.to_owned(), value, masked, layers: voices.collect() })
+        let voices: Vec<Voice> = voices.collect();
+        if value.is_none() && voices.is_empty() {
+            return None;
+        }
+        let value = value.unwrap_or_default();
+        Some(Explanation { key: key.to_owned(), masked: is_masked(&value), value, layers: voices })
     }
 
     /// The keys of all single values below a key, or the key itself.
@@ -96,11 +116,45 @@ impl Explain {
         self.known.iter().map(String::as_str).filter(|known| inside(known)).collect()
     }
 
-    /// The key that was probably meant.
+    /// Why nothing is said about a key: it is not set, or it does not exist.
     #[must_use]
-    pub fn nearest(&self, key: &str) -> Option<&str> {
-        super::schema::nearest(key, self.known.iter().map(String::as_str))
+    pub fn silence(&self, key: &str) -> Silence {
+        let schema = Schema::new();
+        if let Some((new, _)) = renamed::new_name(key) {
+            return Silence::Renamed(new);
+        }
+        // Under `stores` and the like anything could be a name, but only what is declared exists.
+        let mut sections: BTreeSet<&str> = self.known.iter().flat_map(|known| prefixes(known)).collect();
+        let named = key.splitn(3, '.').collect::<Vec<_>>();
+        let declared = match named.as_slice() {
+            [section, name, ..] if schema.is_map(section) => sections.contains(format!("{section}.{name}").as_str()),
+            _ => true,
+        };
+        if declared && schema.leaf(key).is_some() {
+            return Silence::NotSet;
+        }
+        sections.extend(schema.sections());
+        let near = nearest(key, sections.into_iter()).map(str::to_owned);
+        near.or_else(|| schema.nearest(key)).map_or(Silence::Unknown, Silence::Near)
     }
+}
+
+/// Why nothing is said about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Silence {
+    /// It could be set, and nobody did.
+    NotSet,
+    /// It has another name.
+    Renamed(String),
+    /// It does not exist, but one that looks like it does.
+    Near(String),
+    /// It does not exist.
+    Unknown,
+}
+
+/// A key and every table around it.
+fn prefixes(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices('.').filter_map(|(dot, _)| key.get(..dot)).chain([key])
 }
 
 fn at<'a>(values: &'a Json, key: &str) -> Option<&'a Json> {

@@ -102,6 +102,12 @@ impl Reader {
         self.texts.clone()
     }
 
+    /// Whether a layer that was read holds nothing but white space.
+    pub(super) fn has_no_text(&self, path: &Path) -> bool {
+        let text = self.texts.get(&self.shown(path));
+        text.is_some_and(|text| text.expose().trim_ascii().is_empty())
+    }
+
     /// The bytes of a file once more, or none.
     pub(super) fn text_of(&self, path: &Path) -> Vec<u8> {
         self.read_plain(path).unwrap_or_default()

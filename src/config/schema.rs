@@ -95,6 +95,11 @@ impl Schema {
         self.root.get("properties").and_then(Json::as_object).into_iter().flat_map(|p| p.keys().map(String::as_str))
     }
 
+    /// Whether a section holds things by their names, as `stores` does.
+    pub(super) fn is_map(&self, section: &str) -> bool {
+        self.places_of(section).into_iter().any(|place| matches!(self.shape(place), Shape::Map(_)))
+    }
+
     /// What a text becomes at a dotted key, or `None` where no such key can be.
     #[must_use]
     pub fn leaf(&self, key: &str) -> Option<Leaf> {

@@ -213,11 +213,15 @@ pub(super) fn shown(schema: &Schema, place: &Json, value: &Value) -> Json {
             .filter_map(|(name, value)| Some((name.clone(), shown(schema, table.get(name)?, value))))
             .collect(),
         (Shape::Tagged(kinds), Value::Dict(_, dict)) => {
-            let kind = dict.get("kind").and_then(Value::as_str).unwrap_or_default();
-            let Some((_, table)) = kinds.iter().find(|(known, _)| *known == kind) else { return Json::Null };
-            dict.iter()
-                .filter_map(|(name, value)| Some((name.clone(), shown(schema, table.get(name)?, value))))
-                .collect()
+            // One layer may change a value and leave it to another to say the kind.
+            let kind = dict.get("kind").and_then(Value::as_str);
+            let of_kind = |known: &str| kind.is_none_or(|kind| kind == known);
+            let at = |name: &str| {
+                let places = kinds.iter().filter(|(known, _)| of_kind(known)).filter_map(|(_, table)| table.get(name));
+                let secret = |place: &&Json| matches!(schema.shape(place), Shape::Text { secret: true });
+                places.clone().find(secret).or_else(|| places.clone().next())
+            };
+            dict.iter().filter_map(|(name, value)| Some((name.clone(), shown(schema, at(name)?, value)))).collect()
         }
         (Shape::Map(values), Value::Dict(_, dict)) => {
             dict.iter().map(|(name, value)| (name.clone(), shown(schema, values, value))).collect()

@@ -255,14 +255,15 @@ impl Compiler<'_> {
 
     /// Literal secrets are a convenience of `dev` and `test`.
     fn literal_secrets(&mut self, written: &Written) {
-        for (name, source) in &written.secrets {
-            if source.literal.is_some() && self.profile.is_strict() {
+        for name in written.secrets.iter().filter_map(|(name, source)| source.literal.as_ref().map(|_| name)) {
+            let key = format!("secrets.{name}.literal");
+            let hint = "use { env = \"...\" } or { file = \"...\" }";
+            if self.profile.is_strict() {
                 let message = format!("a literal secret is refused in the profile {}, which is strict", self.profile);
-                self.error_with_hint(
-                    &format!("secrets.{name}.literal"),
-                    message,
-                    "use { env = \"...\" } or { file = \"...\" }",
-                );
+                self.error_with_hint(&key, message, hint);
+            } else {
+                let message = "a literal secret is refused in every profile but dev and test";
+                self.warn_with_hint(&key, message, hint);
             }
         }
     }

@@ -9,6 +9,7 @@ use super::{
     statement::Statement,
     stores::StoreKind,
 };
+use crate::clock::write_duration;
 use crate::config::written;
 use crate::name::{StoreName, WorkerName};
 use crate::secret::Secret;
@@ -143,14 +144,7 @@ impl Compiler<'_> {
             let timeout = self.duration(&format!("{key}.timeout"), &written.timeout, Duration::from_millis(10));
             let action = written.run.as_ref().and_then(|run| self.action(&format!("{key}.run"), run, kinds, stores));
             let (Some(schedule), Some(action)) = (schedule, action) else { continue };
-            if schedule.period_ms().is_some_and(|period| u128::from(period) < timeout.as_millis())
-                && self.loaded.places.wrote(&format!("{key}.timeout"))
-            {
-                self.warn(
-                    &format!("{key}.timeout"),
-                    "is longer than the worker's interval, so a slow run makes it skip ticks",
-                );
-            }
+            self.longer_than_its_interval(&key, &schedule, timeout);
             let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
             let worker = Worker {
                 name: name.clone(),
@@ -164,6 +158,20 @@ impl Compiler<'_> {
             workers.insert(name, Arc::new(worker));
         }
         workers
+    }
+
+    /// A run that may take longer than the time to the next tick makes the worker miss some.
+    fn longer_than_its_interval(&mut self, key: &str, schedule: &Schedule, timeout: Duration) {
+        let ticks = schedule.next_n(self.now, 6);
+        let gaps = ticks.iter().zip(ticks.iter().skip(1)).map(|(first, second)| second.since(*first));
+        let Some(shortest) = gaps.min().filter(|gap| *gap < timeout) else { return };
+        let wrote = ["timeout", "every", "schedule"].map(|part| format!("{key}.{part}"));
+        let at = wrote.iter().find(|key| self.loaded.places.wrote(key)).map_or(key, String::as_str).to_owned();
+        let (timeout, shortest) = (write_duration(timeout), write_duration(shortest));
+        let message = format!(
+            "a run may take {timeout} (timeout), but the next one is due after {shortest}: a slow run makes it skip ticks"
+        );
+        self.warn_with_hint(&at, message, format!("set timeout to {shortest} or less, or run it less often"));
     }
 
     fn schedule(&mut self, key: &str, written: &written::Worker) -> Option<Schedule> {

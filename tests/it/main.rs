@@ -11,6 +11,7 @@ mod sockets; // where a server listens, as its log says
 
 mod bad; // the gallery of mistakes: what `check` says about each
 mod cli; // the command line against a running server
+mod check; // `check` for people and for programs, `explain` and `schema`
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod http; // the API's manners
 mod keys; // the life of an API key, in each home

@@ -103,23 +103,4 @@ fn relax(definition: &mut Json, values: &Json) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_a_built_in_value_is_not_asked_for() {
-        let schema = for_editors();
-        assert_eq!(schema.get("required"), None);
-        assert_eq!(schema.pointer("/$defs/Server/required"), None);
-        assert_eq!(schema.pointer("/$defs/Server/properties/bind/default"), Some(&json!("127.0.0.1:8000")));
-        assert_eq!(schema.pointer("/$defs/Worker/required"), Some(&json!(["run"])));
-        assert_eq!(schema.pointer("/$defs/Store/oneOf/0/required"), Some(&json!(["kind", "url"])));
-    }
-
-    #[test]
-    fn the_committed_schema_is_the_one_of_the_types() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/monolith.schema.json");
-        let committed: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(committed, for_editors(), "stale: run `cargo run -- schema > monolith.schema.json`");
-    }
-}
+mod tests;
