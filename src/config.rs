@@ -145,8 +145,12 @@ pub fn load(sources: &Sources) -> Loaded {
     let schema = schema::Schema::new();
     let mut files = files::Reader::new(&base_dir);
     let mut stack = Vec::new();
-    let base = files.layer(&base_file, sources.config.is_some(), &mut problems);
+    let base = files.layer(&base_file, &mut problems);
     let found = base.is_some();
+    if sources.config.is_some() && !found && !problems.lost_a_file() {
+        problems.error(nothing_there(sources, &files.shown(&base_file)));
+        problems.lose_a_file();
+    }
     if found && files.has_no_text(&base_file) {
         let place = Place::File { path: files.shown(&base_file), line: 1, column: 1 };
         let problem = Problem::new(place, "", "the file is empty, as one is that was cut off while it was written");
@@ -194,6 +198,14 @@ pub fn load(sources: &Sources) -> Loaded {
     }
 }
 
+/// The base file was named, and there is none.
+fn nothing_there(sources: &Sources, shown: &str) -> Problem {
+    let named = sources.config.as_deref().map(Path::as_os_str);
+    let by_variable = named == sources.environment.get("MONOLITH_CONFIG");
+    let place = if by_variable { Place::Env("MONOLITH_CONFIG".into()) } else { Place::Flag("--config".into()) };
+    Problem::new(place, "", format!("there is no such file: {shown}"))
+}
+
 /// The profile's file, which must exist where the profile was named.
 fn profile_layer(
     sources: &Sources,
@@ -207,7 +219,7 @@ fn profile_layer(
     let folder = files.base_dir().join("profiles");
     let problem = if crate::name::is_name(profile) {
         let path = folder.join(format!("{profile}.toml"));
-        let layer = files.layer(&path, false, problems);
+        let layer = files.layer(&path, problems);
         if layer.is_some() || !named || path.exists() {
             return layer;
         }

@@ -28,7 +28,8 @@ fn of(problem: &Problem, texts: &BTreeMap<String, Secret>, schema: &Schema) -> O
     }
     let width = width_at(&line_text, start);
     let shown = if problem.key.is_empty() {
-        without_value(&line_text)
+        // Where nothing of it may be shown, a line of stars says less than the place does.
+        without_value(&line_text)?
     } else {
         // A header holds names, and no value.
         let header = line_text.iter().find(|c| !c.is_whitespace()) == Some(&'[') && !line_text.contains(&'=');
@@ -84,14 +85,14 @@ fn without_texts(line: &[char], own: Option<usize>) -> String {
     shown.trim_end().to_owned()
 }
 
-/// A line that is not valid TOML may hold anything anywhere: only what stands before its `=` is shown.
-fn without_value(line: &[char]) -> String {
+/// A line that is not valid TOML may hold anything anywhere: only what stands before its `=` is shown, or a header.
+fn without_value(line: &[char]) -> Option<String> {
     let text: String = line.iter().collect();
     let before = text.trim_start();
     match text.split_once('=') {
-        Some((key, value)) => format!("{key}={}", "*".repeat(value.chars().count())),
-        None if before.starts_with('[') && !before.contains(['"', '\'']) => text,
-        None => "*".repeat(line.len()),
+        Some((key, value)) => Some(format!("{key}={}", "*".repeat(value.chars().count()))),
+        None if before.starts_with('[') && !before.contains(['"', '\'']) => Some(text),
+        None => None,
     }
 }
 
@@ -107,7 +108,9 @@ mod tests {
     fn only_the_text_that_is_spoken_of_is_shown() {
         assert_eq!(shown(r#"x = { a = "one", b = "two" } # three"#, Some(10)), r#"x = { a = "one", b = "***" }"#);
         assert_eq!(shown(r#"url = "postgres://a:b@c""#, None), r#"url = "****************""#);
-        assert_eq!(without_value(&"password = hunter2".chars().collect::<Vec<_>>()), "password =********");
-        assert_eq!(without_value(&"hunter2".chars().collect::<Vec<_>>()), "*******");
+        let without_value = |line: &str| without_value(&line.chars().collect::<Vec<_>>());
+        assert_eq!(without_value("password = hunter2").as_deref(), Some("password =********"));
+        assert_eq!(without_value("[server").as_deref(), Some("[server"));
+        assert_eq!(without_value("hunter2"), None);
     }
 }

@@ -61,8 +61,8 @@ impl Reader {
         hasher.finalize().into()
     }
 
-    /// Reads a layer. A file that is absent is a problem only where it must exist.
-    pub(super) fn layer(&mut self, path: &Path, must_exist: bool, problems: &mut Problems) -> Option<Layer> {
+    /// Reads a layer; a file that is absent is none.
+    pub(super) fn layer(&mut self, path: &Path, problems: &mut Problems) -> Option<Layer> {
         let shown = self.shown(path);
         let at = |line, column| Place::File { path: shown.clone(), line, column };
         let layer = match self.read(path) {
@@ -85,7 +85,7 @@ impl Reader {
                     None
                 }
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 problems.error(Problem::new(at(1, 1), "", format!("cannot be read: {}", plain(&error))));
                 None
