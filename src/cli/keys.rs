@@ -31,6 +31,9 @@ struct At {
     /// A file with the token [default: MONOLITH_TOKEN, else data/dev.token].
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
+    /// A PEM file with an authority, or the server's very certificate, to be trusted beside the system's.
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<std::path::PathBuf>,
     /// How to print.
     #[arg(long, global = true, value_enum, default_value_t)]
     output: Output,
@@ -127,8 +130,8 @@ struct List {
 impl Keys {
     pub(super) fn run(self, sources: &Sources) -> Result<ExitCode, Failure> {
         super::install_cryptography();
-        let At { server, token_file, output } = self.at;
-        let client = Server { url: server, token_file }.with_token(sources)?;
+        let At { server, token_file, ca_file, output } = self.at;
+        let client = Server { url: server, token_file, ca_file }.with_token(sources)?;
         super::runtime()?.block_on(run(&client, self.command, output))
     }
 }

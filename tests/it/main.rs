@@ -10,8 +10,8 @@ mod raw; // one connection by hand, to see what a client library hides
 mod sockets; // where a server listens, as its log says
 
 mod bad; // the gallery of mistakes: what `check` says about each
-mod cli; // the command line against a running server
 mod check; // `check` for people and for programs, `explain` and `schema`
+mod cli; // the command line against a running server
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod http; // the API's manners
 mod keys; // the life of an API key, in each home
