@@ -97,15 +97,15 @@ impl Problem {
     }
 }
 
-/// A text that fits a screen and cannot move its cursor: what was found stands in messages, and may be anything.
+/// A text that fits a screen and cannot move its cursor: what was found stands in messages, and may be anything. Of a long
+/// one the middle is left out, for what is allowed often stands at its end.
 fn printable(text: &str) -> String {
+    let length = text.chars().count();
+    let (head, tail) = if length > MAX_TEXT { (MAX_TEXT * 2 / 3, length - MAX_TEXT / 3) } else { (length, length) };
     let mut shown = String::with_capacity(text.len().min(MAX_TEXT));
-    for (n, character) in text.chars().enumerate() {
+    for (n, character) in text.chars().enumerate().filter(|(n, _)| *n <= head || *n >= tail) {
         match character {
-            _ if n == MAX_TEXT => {
-                shown.push_str(" ...");
-                break;
-            }
+            _ if n == head && head < tail => shown.push_str(" ... "),
             c if c.is_control() => shown.extend(c.escape_default()),
             c => shown.push(c),
         }
@@ -269,5 +269,7 @@ mod tests {
         let problem = Problem::new(Place::Nowhere, "k\u{1b}[2J", format!("found \"{}\"", "x\n".repeat(10_000)));
         let shown = problem.to_string();
         assert!(shown.len() < 2 * MAX_TEXT && !shown.contains(char::is_control), "{shown}");
+        let problem = Problem::new(Place::Nowhere, "", format!("found \"{}\", use small letters", "x".repeat(10_000)));
+        assert!(problem.message.starts_with("found") && problem.message.ends_with("use small letters"), "{problem}");
     }
 }
