@@ -10,6 +10,7 @@ pub(crate) mod failpoints; // faults on demand, in tests
 
 mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on
+mod homes; // which databases keys and ledger live in
 mod prepare; // the part of a reload that can fail
 mod reload; // the one actor that changes the settings
 mod shutdown; // from a signal to the end
@@ -84,6 +85,8 @@ pub struct App {
     workers: ArcSwap<Vec<WorkerView>>,
     /// The databases that live in this process and must outlive every reload.
     in_memory: InMemory,
+    /// Which databases the homes are.
+    homes: homes::Homes,
     keys_loaded: AtomicBool,
     was_ready: AtomicBool,
     draining: AtomicBool,

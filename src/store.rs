@@ -4,6 +4,7 @@
 pub mod database; // a database that keys or the ledger can live in: Postgres or SQLite
 pub mod error; // why a call to a store failed, without its secrets
 pub mod health; // up, down or unknown, with hysteresis
+pub mod identity; // which database it is, whatever its address
 pub mod mongodb; // MongoDB
 pub mod postgres; // PostgreSQL
 pub mod redis; // Redis

@@ -74,7 +74,9 @@ async fn work(app: &Arc<App>, stop: CancellationToken, runs_workers: bool) {
 
 async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
     let settings = Arc::clone(&app.snapshot().settings);
-    bring_up_to_date(&settings, &settings.scheduler.store, &app.work.ledger_database()).await?;
+    let ledger = app.work.ledger_database();
+    bring_up_to_date(&settings, &settings.scheduler.store, &ledger).await?;
+    app.homes.opened_ledger(&ledger).await?;
     app.work.sync().await
 }
 
@@ -100,7 +102,9 @@ async fn step(app: &App) -> Result<(), StoreError> {
         return app.keys.follow().await;
     }
     let settings = Arc::clone(&app.snapshot().settings);
-    bring_up_to_date(&settings, &settings.keys.store, &app.keys.database()).await?;
+    let database = app.keys.database();
+    bring_up_to_date(&settings, &settings.keys.store, &database).await?;
+    app.homes.opened_keys(&database).await?;
     app.keys.load().await?;
     app.keys_loaded.store(true, Ordering::Relaxed);
     Ok(())

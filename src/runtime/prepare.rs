@@ -2,19 +2,22 @@
 //! Dropping what it returns undoes it; nothing is spawned here, and every step is bounded in time.
 
 use super::failpoints::{FailPoints, Step};
+use super::homes::Homes;
 use super::report::Rejection;
 use super::snapshot::{Candidate, Snapshot, Stores};
 use super::sockets::{Bound, Sockets};
 use crate::auth::{Auth, dev};
+use crate::config::compare::node_of;
 use crate::config::excerpt::point_into;
 use crate::config::schema::Schema;
+use crate::name::StoreName;
 use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
-use crate::settings::diff::{Change, diff, keeps_connections};
+use crate::settings::diff::{Change, Effect, diff, keeps_connections};
 use crate::settings::server::Door;
 use crate::settings::stores::{self, OnUnreachable};
 use crate::settings::tls::Tls;
-use crate::store::{Store, StoreError, health::State};
+use crate::store::{Store, StoreError, health::State, identity::identity};
 use crate::telemetry::metrics::Metrics;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -41,10 +44,11 @@ pub(super) async fn prepare(
     running: Option<&Snapshot>,
     sockets: &Sockets,
     candidate: &Candidate,
-    metrics: &Metrics,
-    points: &FailPoints,
+    tools: Tools<'_>,
 ) -> Result<Prepared, Rejection> {
-    let mut preparing = Preparing { running, sockets, candidate, metrics, points, problems: Problems::default() };
+    let Tools { metrics, points, homes } = tools;
+    let mut preparing =
+        Preparing { running, sockets, candidate, metrics, points, homes, problems: Problems::default(), moved: Vec::new() };
     let changes = AssertUnwindSafe(async { preparing.changes() }).catch_unwind().await;
     let changes = changes.unwrap_or_else(|_| Err(preparing.broke_off().into()))?;
     let prepared = AssertUnwindSafe(preparing.open()).catch_unwind().await;
@@ -53,7 +57,11 @@ pub(super) async fn prepare(
         preparing.problems.error(problem);
         None
     });
-    let Preparing { mut problems, .. } = preparing;
+    let Preparing { mut problems, moved, .. } = preparing;
+    let mut changes = changes;
+    for change in changes.iter_mut().filter(|change| moved.contains(&change.node)) {
+        change.effect = Effect::Restart;
+    }
     match opened {
         Some(opened) if !problems.any() => {
             let Opened { stores, auth, tls, sockets } = opened;
@@ -74,13 +82,32 @@ struct Opened {
     sockets: Bound,
 }
 
+/// Why a store that was opened for the candidate is not taken.
+enum Unfit {
+    /// Something is wrong with it.
+    Wrong(Problem),
+    /// It is another database than the one that keys or ledger live in.
+    Moved(Problem),
+}
+
+/// What preparing needs beside the settings.
+#[derive(Clone, Copy)]
+pub(super) struct Tools<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) points: &'a FailPoints,
+    pub(super) homes: &'a Homes,
+}
+
 struct Preparing<'a> {
     running: Option<&'a Snapshot>,
     sockets: &'a Sockets,
     candidate: &'a Candidate,
     metrics: &'a Metrics,
     points: &'a FailPoints,
+    homes: &'a Homes,
     problems: Problems,
+    /// The stores that would be another database than the one that something lives in.
+    moved: Vec<String>,
 }
 
 impl Preparing<'_> {
@@ -154,21 +181,71 @@ impl Preparing<'_> {
                         fresh.push(Arc::clone(&store));
                         stores.insert(name.clone(), store);
                     }
-                    Err(problem) => self.problems.error(*problem),
+                    Err(unfit) => self.tell(*unfit),
                 },
             }
         }
         if self.running.is_some() {
-            let proofs = join_all(fresh.iter().map(|store| self.prove(store))).await;
-            proofs.into_iter().filter_map(Result::err).for_each(|problem| self.problems.error(problem));
+            let this = &*self;
+            let proofs = join_all(fresh.iter().map(|store| async move {
+                this.prove(store).await.map_err(Unfit::Wrong)?;
+                this.same_database(store).await
+            }));
+            proofs.await.into_iter().filter_map(Result::err).for_each(|unfit| self.tell(unfit));
         }
         stores
     }
 
-    fn open_store(&self, wanted: &Arc<stores::Store>) -> Result<Arc<Store>, Box<Problem>> {
-        self.points.at(Step::OpenStore)?;
-        let told = |error: StoreError| Box::new(self.problem(&format!("stores.{}", wanted.name), error.to_string()));
-        Store::open(Arc::clone(wanted)).map(Arc::new).map_err(told)
+    fn open_store(&self, wanted: &Arc<stores::Store>) -> Result<Arc<Store>, Box<Unfit>> {
+        self.points.at(Step::OpenStore).map_err(|problem| Unfit::Wrong(*problem))?;
+        if let stores::StoreKind::Sqlite { file, .. } = &wanted.kind
+            && let Some((what, _)) = self.lives_in(&wanted.name)
+            && !file.exists()
+        {
+            // Opening would make it, and the reload would leave an empty database behind.
+            return Err(Box::new(self.another_database(&wanted.name, what)));
+        }
+        let told = |error: StoreError| self.problem(&format!("stores.{}", wanted.name), error.to_string());
+        Store::open(Arc::clone(wanted)).map(Arc::new).map_err(|error| Box::new(Unfit::Wrong(told(error))))
+    }
+
+    /// What of a running process lives in a store, and in which database.
+    fn lives_in(&self, store: &StoreName) -> Option<(&'static str, &str)> {
+        self.running?;
+        self.homes.inside(&self.candidate.settings, store)
+    }
+
+    /// Keys and ledger stay in the database that they are in, whatever its address: its own id says which one it is.
+    async fn same_database(&self, store: &Store) -> Result<(), Unfit> {
+        let name = &store.settings().name;
+        let Some((what, known)) = self.lives_in(name) else { return Ok(()) };
+        let Some(database) = store.database() else { return Err(self.another_database(name, what)) };
+        match identity(&database).await {
+            Ok(Some(id)) if id == known => Ok(()),
+            Ok(_) => Err(self.another_database(name, what)),
+            Err(error) => {
+                let message = format!("cannot be proved to be the database that holds {what}: the store {error}");
+                let problem = self.problem(&format!("stores.{name}.url"), message);
+                Err(Unfit::Wrong(problem.hint("try again when it can be reached, or restart the process to apply it")))
+            }
+        }
+    }
+
+    fn another_database(&self, store: &StoreName, what: &str) -> Unfit {
+        let message =
+            format!("leads to another database than the one that holds {what}, which cannot move while running");
+        let problem = self.problem(&format!("stores.{store}.url"), message);
+        Unfit::Moved(problem.hint("restart the process to start over there, or put the old address back"))
+    }
+
+    fn tell(&mut self, unfit: Unfit) {
+        match unfit {
+            Unfit::Wrong(problem) => self.problems.error(problem),
+            Unfit::Moved(problem) => {
+                self.moved.push(node_of(&problem.key).to_owned());
+                self.problems.error(problem);
+            }
+        }
     }
 
     /// Logs in to a changed store before it replaces the one that works.

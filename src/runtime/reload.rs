@@ -2,7 +2,7 @@
 //! Nothing after the swap can fail; everything before it can be dropped.
 
 use super::failpoints::{FailPoints, Step};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, Tools, prepare};
 use super::report::{Ending, NodeReport, Rejection, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
@@ -194,8 +194,9 @@ impl Reloader {
             self.remember(candidate.loaded);
             return Ok((Ending::Unchanged, Vec::new()));
         }
-        let (metrics, points) = (&self.app.metrics, &self.app.fail_points);
-        let prepared = match prepare(Some(&running), &self.sockets, &candidate, metrics, points).await {
+        let app = &self.app;
+        let tools = Tools { metrics: &app.metrics, points: &app.fail_points, homes: &app.homes };
+        let prepared = match prepare(Some(&running), &self.sockets, &candidate, tools).await {
             Ok(prepared) => prepared,
             Err(rejection) => {
                 self.remember(candidate.loaded);

@@ -3,7 +3,8 @@
 
 use super::count::Count;
 use super::failpoints::FailPoints;
-use super::prepare::{Prepared, prepare};
+use super::homes::Homes;
+use super::prepare::{Prepared, Tools, prepare};
 use super::reload::{Reloader, read};
 use super::report::{Ending, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
@@ -67,7 +68,8 @@ pub async fn start(
     let log = Log::install(&settings.telemetry);
     tell(loaded, settings, warnings);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
-    let prepared = prepare(None, &Sockets::default(), &candidate, &metrics, &points).await;
+    let tools = Tools { metrics: &metrics, points: &points, homes: &Homes::default() };
+    let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
     let (app, wishes) = app(&snapshot, part, metrics, points, &sources.environment).map_err(StartError::Internal)?;
@@ -128,6 +130,7 @@ fn app(
         committed: Notify::new(),
         workers: ArcSwap::from_pointee(Vec::new()),
         in_memory,
+        homes: Homes::default(),
         keys_loaded: AtomicBool::new(false),
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),

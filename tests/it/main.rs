@@ -14,6 +14,7 @@ mod check; // `check` for people and for programs, `explain` and `schema`
 mod cli; // the command line against a running server
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod http; // the API's manners
+mod identity; // the same database under another address, and another one under the same name
 mod keys; // the life of an API key, in each home
 mod listen; // sockets that move, doors, limits that change
 mod mistakes; // what is wrong at the start is told, and nothing is started
