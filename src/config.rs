@@ -11,6 +11,7 @@ pub mod layers; // one layer each: its values and the place of every key
 pub mod mask; // shows values without their secrets
 pub mod merge; // lays the layers over each other
 mod mounts; // files that can never change
+pub mod posted; // texts that somebody posted in the place of the files
 mod renamed; // keys under other names
 pub mod schema; // the shape of the file, from the types of `written`
 pub mod secrets; // resolves declared secrets
@@ -152,18 +153,13 @@ pub fn load(sources: &Sources) -> Loaded {
         problems.lose_a_file();
     }
     if found && files.has_no_text(&base_file) {
-        let place = Place::File { path: files.shown(&base_file), line: 1, column: 1 };
-        let problem = Problem::new(place, "", "the file is empty, as one is that was cut off while it was written");
-        problems.error(problem.hint("if the defaults are meant, put a comment into it"));
-        problems.lose_a_file();
+        empty_base(files.shown(&base_file), &mut problems);
     }
     stack.extend(base);
     stack.extend(profile_layer(sources, &profile, &mut files, &mut problems));
     let written = stack.iter().map(|layer| base_dir.join(&layer.source));
     mounts::warn(written.collect::<Vec<_>>().iter().map(PathBuf::as_path), &files, &mut problems);
-    stack.extend(environment::well_known(&sources.environment, &stack, &mut notes, &mut problems));
-    stack.extend(environment::declared(&sources.environment, &stack, &schema, &mut problems));
-    stack.extend(environment::flags(&sources.flags, &stack, &schema, &mut problems));
+    lay_over(&mut stack, sources, &schema, &mut notes, &mut problems);
 
     let as_read = stack.clone();
     let merged = merge::merge(stack, &profile, &mut problems);
@@ -204,6 +200,26 @@ fn nothing_there(sources: &Sources, shown: &str) -> Problem {
     let by_variable = named == sources.environment.get("MONOLITH_CONFIG");
     let place = if by_variable { Place::Env("MONOLITH_CONFIG".into()) } else { Place::Flag("--config".into()) };
     Problem::new(place, "", format!("there is no such file: {shown}"))
+}
+
+/// Lays what this process was given over the files: the environment, then the flags.
+fn lay_over(
+    stack: &mut Vec<Layer>,
+    sources: &Sources,
+    schema: &schema::Schema,
+    notes: &mut Vec<String>,
+    problems: &mut Problems,
+) {
+    stack.extend(environment::well_known(&sources.environment, stack, notes, problems));
+    stack.extend(environment::declared(&sources.environment, stack, schema, problems));
+    stack.extend(environment::flags(&sources.flags, stack, schema, problems));
+}
+
+fn empty_base(path: String, problems: &mut Problems) {
+    let place = Place::File { path, line: 1, column: 1 };
+    let problem = Problem::new(place, "", "the file is empty, as one is that was cut off while it was written");
+    problems.error(problem.hint("if the defaults are meant, put a comment into it"));
+    problems.lose_a_file();
 }
 
 /// The profile's file, which must exist where the profile was named.

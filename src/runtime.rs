@@ -1,6 +1,7 @@
 //! The running process: one pointer to what is live, the one actor that replaces it, and the end of it all.
 //! It is the only spawner; it knows nothing of HTTP, which is handed in as a [`Front`].
 
+pub mod plan; // what posted texts would change, without changing it
 pub mod report; // what came of an attempt to change the settings
 pub mod snapshot; // everything that one generation made live
 pub mod sockets; // bound, served, and retired without losing anyone
@@ -21,6 +22,7 @@ pub use shutdown::Shutdown;
 pub use start::{StartError, start, wants_dev_token};
 
 use crate::clock::Timestamp;
+use crate::config::Sources;
 use crate::keys::Keys;
 use crate::problem::Problem;
 use crate::store::Database;
@@ -91,6 +93,8 @@ pub struct App {
     was_ready: AtomicBool,
     draining: AtomicBool,
     requests: mpsc::Sender<Request>,
+    /// From where this process reads its configuration.
+    sources: Sources,
     pub(crate) fail_points: failpoints::FailPoints,
 }
 

@@ -70,7 +70,7 @@ pub mod workers;
 pub use audit::{AuditEntry, AuditOutcome};
 pub use config::{
     Change, Config, Disk, ExplainQuery, ExplainedLayer, Explanation, Layer, NodeEffect, NodeOutcome, Outcome, Plan,
-    PlanConfig, ReloadOutcome, Revision, Trigger,
+    PlanConfig, ReloadOutcome, Revision, Trigger, ValueChange,
 };
 pub use events::EventData;
 pub use health::{

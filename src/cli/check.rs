@@ -1,6 +1,8 @@
 //! `monolith check`: compiles the configuration and prints every mistake in it.
 //! It reads files and variables, and opens no connection.
 
+mod against; // what a running server would make of it
+
 use super::report::{self, Failure};
 use crate::clock::Timestamp;
 use crate::config::{self, Sources};
@@ -8,10 +10,12 @@ use crate::problem::{Place, Problem};
 use crate::settings::{self, Settings};
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n\n\
+#[command(after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n  \
+                        monolith check --against http://127.0.0.1:8000\n\n\
                         JSON: {valid, errors, warnings}; each problem has key, message, hint and, where it was written, \
                         file, line, column or env or flag. Exit code 3 where it is not valid.")]
 pub(super) struct Check {
@@ -21,6 +25,12 @@ pub(super) struct Check {
     /// Fail on warnings, too.
     #[arg(long)]
     deny_warnings: bool,
+    /// Ask a running server what these files would change in it; nothing is changed.
+    #[arg(long, value_name = "URL", conflicts_with = "deny_warnings")]
+    against: Option<String>,
+    /// A file with the token for that server [default: MONOLITH_TOKEN, else data/dev.token].
+    #[arg(long, value_name = "FILE", requires = "against")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -32,6 +42,9 @@ enum Format {
 
 impl Check {
     pub(super) fn run(&self, sources: &Sources) -> Result<ExitCode, Failure> {
+        if let Some(url) = &self.against {
+            return against::run(url, self.token_file.clone(), sources, self.format);
+        }
         let loaded = config::load(sources);
         let compiled = settings::compile(&loaded, Timestamp::now());
         let (errors, warnings) = match &compiled {

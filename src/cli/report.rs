@@ -12,7 +12,7 @@ pub(super) const FAILED: u8 = 1;
 /// The command line is wrong.
 const USAGE: u8 = 2;
 /// The configuration is wrong.
-const CONFIGURATION: u8 = 3;
+pub(super) const CONFIGURATION: u8 = 3;
 
 /// Why a command did not do its work.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
-//! `/api/admin/config`: what is running, whether the files say the same, and the wish for a reload.
+//! `/api/admin/config`: what is running, whether the files say the same, what other texts would change, and the wish for a reload.
 //! Values are masked by `config`; nothing here reads a file.
 
 use super::answer::ApiError;
-use super::body::Params;
+use super::body::{self, Params};
 use super::caller::{Operator, Viewer};
 use super::show;
+use crate::config::posted::Posted;
 use crate::runtime::App;
 use crate::runtime::report::{Ending, Trigger};
+use crate::secret::Secret;
 use axum::Json;
 use axum::extract::State;
 use monolith_client::wire;
@@ -55,6 +57,27 @@ pub(super) async fn explain(
         wins: voice.wins,
     });
     Ok(Json(wire::Explanation { key: found.key, value: found.value, masked: found.masked, layers: layers.collect() }))
+}
+
+/// What these texts would change in this process, were they its files. Nothing is changed, looked up, opened or run.
+#[utoipa::path(post, path = "/api/admin/config/plan", tag = "config", security(("token" = [])),
+    request_body = wire::PlanConfig,
+    responses((status = 200, body = wire::Plan), (status = 400, body = wire::ProblemBody),
+              (status = 401, body = wire::ProblemBody), (status = 403, body = wire::ProblemBody),
+              (status = 413, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody)))]
+pub(super) async fn plan(
+    State(app): State<Arc<App>>,
+    Operator(_): Operator,
+    body::Json(texts): body::Json<wire::PlanConfig>,
+) -> Result<Json<wire::Plan>, ApiError> {
+    let texts = Posted { base: Secret::new(texts.base), profile: texts.profile.map(Secret::new) };
+    let planned = app.plan(texts).await?;
+    Ok(Json(wire::Plan {
+        valid: planned.problems.is_empty(),
+        problems: planned.problems.iter().map(show::problem).collect(),
+        changes: planned.changes.iter().map(|c| show::change(&c.node, c.effect, &c.keys)).collect(),
+        withdrawn_runs: planned.withdrawn_runs,
+    }))
 }
 
 /// Reads the files again and applies them as a whole, or changes nothing.

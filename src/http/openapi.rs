@@ -110,6 +110,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
         routes!(workers::output),
         routes!(config::running),
         routes!(config::explain),
+        routes!(config::plan),
         routes!(config::reload),
         routes!(stores::list),
         routes!(whoami::whoami),

@@ -2,6 +2,7 @@
 //! Whatever goes out here was masked before.
 
 use crate::clock::Timestamp;
+use crate::config::compare::KeyChange;
 use crate::problem::{Place, Problem};
 use crate::runtime::report::{Ending, Report, Trigger};
 use crate::settings::diff::Effect;
@@ -71,6 +72,21 @@ pub(super) const fn trigger(trigger: Trigger) -> wire::Trigger {
         Trigger::File => wire::Trigger::File,
         Trigger::Signal => wire::Trigger::Signal,
         Trigger::Api => wire::Trigger::Api,
+    }
+}
+
+pub(super) fn change(node: &str, effect: Effect, keys: &[KeyChange]) -> wire::Change {
+    let value = |change: &KeyChange| wire::ValueChange {
+        key: change.key.clone(),
+        from: change.from.clone(),
+        to: change.to.clone(),
+        secret: change.secret,
+    };
+    wire::Change {
+        node: node.to_owned(),
+        effect: self::effect(effect),
+        keys: keys.iter().map(|change| change.key.clone()).collect(),
+        values: keys.iter().map(value).collect(),
     }
 }
 

@@ -7,14 +7,16 @@ use super::report::Rejection;
 use super::snapshot::{Candidate, Snapshot, Stores};
 use super::sockets::{Bound, Sockets};
 use crate::auth::{Auth, dev};
+use crate::config::Loaded;
 use crate::config::compare::node_of;
 use crate::config::excerpt::point_into;
 use crate::config::schema::Schema;
 use crate::name::StoreName;
 use crate::problem::{Problem, Problems};
+use crate::settings::Settings;
 use crate::settings::admin::SigningSecret;
 use crate::settings::diff::{Change, Effect, diff, keeps_connections};
-use crate::settings::server::Door;
+use crate::settings::server::{Door, Server};
 use crate::settings::stores::{self, OnUnreachable};
 use crate::settings::tls::Tls;
 use crate::store::{Store, StoreError, health::State, identity::identity};
@@ -47,8 +49,16 @@ pub(super) async fn prepare(
     tools: Tools<'_>,
 ) -> Result<Prepared, Rejection> {
     let Tools { metrics, points, homes } = tools;
-    let mut preparing =
-        Preparing { running, sockets, candidate, metrics, points, homes, problems: Problems::default(), moved: Vec::new() };
+    let mut preparing = Preparing {
+        running,
+        sockets,
+        candidate,
+        metrics,
+        points,
+        homes,
+        problems: Problems::default(),
+        moved: Vec::new(),
+    };
     let changes = AssertUnwindSafe(async { preparing.changes() }).catch_unwind().await;
     let changes = changes.unwrap_or_else(|_| Err(preparing.broke_off().into()))?;
     let prepared = AssertUnwindSafe(preparing.open()).catch_unwind().await;
@@ -126,32 +136,14 @@ impl Preparing<'_> {
         let changes = diff(self.running.map(Snapshot::meant), self.candidate.meant());
         let mut problems = Problems::default();
         for key in changes.iter().flat_map(|change| &change.restarts) {
-            problems.error(self.needs_restart(key));
+            let running = self.running.map(|snapshot| &*snapshot.settings);
+            problems.error(needs_restart(&self.candidate.loaded, &self.candidate.settings.server, running, key));
         }
         if !problems.any() {
             return Ok(changes);
         }
         point_into(&mut problems, &self.candidate.loaded.texts, &Schema::new());
         Err(Rejection::new(problems, changes))
-    }
-
-    fn needs_restart(&self, key: &str) -> Problem {
-        let door = [Door::Main, Door::Admin].into_iter().find(|door| door.key() == key);
-        let held = door.and_then(|door| {
-            let wanted = self.candidate.settings.server.doors().find(|(known, _)| *known == door)?.1;
-            self.running?.settings.server.holds(door, wanted)
-        });
-        let (what, hint) = match held {
-            Some(held) => (
-                format!("overlaps {held}, which this process listens on, on the same port"),
-                "restart the process to apply it, or choose another port",
-            ),
-            None => (
-                "cannot change while the process runs".to_owned(),
-                "restart the process to apply it, or put the old value back",
-            ),
-        };
-        self.problem(key, what).hint(hint)
     }
 
     async fn open(&mut self) -> Option<Opened> {
@@ -332,4 +324,29 @@ fn shaking_with(tls: &Tls) -> Result<ServerConfig, rustls::Error> {
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&tls.certified))));
     config.alpn_protocols = ALPN.map(Vec::from).to_vec();
     Ok(config)
+}
+
+/// What is told of a key that cannot change while the process runs.
+pub(super) fn needs_restart(
+    candidate: &Loaded,
+    candidate_server: &Server,
+    running: Option<&Settings>,
+    key: &str,
+) -> Problem {
+    let door = [Door::Main, Door::Admin].into_iter().find(|door| door.key() == key);
+    let held = door.zip(running).and_then(|(door, running)| {
+        let wanted = candidate_server.doors().find(|(known, _)| *known == door)?.1;
+        running.server.holds(door, wanted)
+    });
+    let (what, hint) = match held {
+        Some(held) => (
+            format!("overlaps {held}, which this process listens on, on the same port"),
+            "restart the process to apply it, or choose another port",
+        ),
+        None => (
+            "cannot change while the process runs".to_owned(),
+            "restart the process to apply it, or put the old value back",
+        ),
+    };
+    Problem::new(candidate.places.of(key), key, what).hint(hint)
 }

@@ -4,14 +4,17 @@
 use crate::auth::Auth;
 use crate::config::compare::{Hidden, Said, Secrets};
 use crate::config::explain::Explain;
+use crate::config::posted::Frame;
 use crate::config::{LayerInfo, Loaded};
 use crate::name::StoreName;
 use crate::problem::Problem;
+use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::settings::diff::Meant;
 use crate::store::Store;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The open stores, by name.
@@ -34,12 +37,22 @@ pub struct Snapshot {
     pub layers: Vec<LayerInfo>,
     /// The merged values, secrets masked.
     pub values: serde_json::Value,
-    /// What the masks hide and what the secrets are, for comparing alone.
-    pub(super) unshown: (Hidden, Secrets),
+    /// What it is compared with; never shown.
+    pub(super) basis: Basis,
     /// Where each value comes from.
     pub explain: Explain,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+}
+
+/// What another reading is compared with or read against; it holds secrets.
+#[derive(Debug)]
+pub(super) struct Basis {
+    pub(super) base_dir: PathBuf,
+    /// The texts of the files, by the names they are shown under.
+    pub(super) texts: BTreeMap<String, Secret>,
+    hidden: Hidden,
+    secrets: Secrets,
 }
 
 /// One reading of the configuration that is valid, and what it means.
@@ -74,7 +87,12 @@ impl Snapshot {
             tls,
             layers: loaded.layers.clone(),
             values: loaded.values.clone(),
-            unshown: (loaded.hidden.clone(), loaded.secrets.clone()),
+            basis: Basis {
+                base_dir: loaded.base_dir.clone(),
+                texts: loaded.texts.clone(),
+                hidden: loaded.hidden.clone(),
+                secrets: loaded.secrets.clone(),
+            },
             explain: loaded.explain.clone(),
             warnings: candidate.warnings.clone(),
         }
@@ -82,7 +100,13 @@ impl Snapshot {
 
     /// What runs, to be compared with what could.
     pub(super) fn meant(&self) -> Meant<'_> {
-        let (hidden, secrets) = &self.unshown;
+        let Basis { hidden, secrets, .. } = &self.basis;
         Meant { settings: &self.settings, said: Said { values: &self.values, hidden, secrets } }
+    }
+
+    /// What posted texts are read against.
+    pub(super) fn frame(&self) -> Frame<'_> {
+        let Basis { base_dir, texts, .. } = &self.basis;
+        Frame { base_dir, profile: &self.settings.profile.0, texts, said: self.meant().said }
     }
 }

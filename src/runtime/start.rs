@@ -72,7 +72,7 @@ pub async fn start(
     let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
-    let (app, wishes) = app(&snapshot, part, metrics, points, &sources.environment).map_err(StartError::Internal)?;
+    let (app, wishes) = app(&snapshot, part, metrics, points, &sources).map_err(StartError::Internal)?;
     let mut reloader = reloader(&app, sources, front, log, candidate.loaded);
     reloader.publish(&Arc::new(Report {
         attempt: 1,
@@ -100,7 +100,7 @@ fn app(
     part: Part,
     metrics: Arc<Metrics>,
     fail_points: FailPoints,
-    environment: &Environment,
+    sources: &Sources,
 ) -> Result<(Arc<App>, mpsc::Receiver<Request>), String> {
     let settings = &snapshot.settings;
     let in_memory = InMemory {
@@ -112,7 +112,7 @@ fn app(
     let keys = Keys::new(database, follower, Arc::clone(&settings.keys));
     let observer = Arc::new(Count::new(Arc::clone(&metrics)));
     let plan = plan(snapshot, &in_memory)?;
-    let work = Work::new(Identity { replica: replica.clone() }, base_env(environment), plan, observer);
+    let work = Work::new(Identity { replica: replica.clone() }, base_env(&sources.environment), plan, observer);
     let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
     let app = App {
         replica,
@@ -135,6 +135,7 @@ fn app(
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         requests,
+        sources: sources.clone(),
         fail_points,
     };
     Ok((Arc::new(app), wishes))

@@ -26,6 +26,7 @@ pub struct Builder {
     env: Vec<(String, String)>,
     /// Whether its own file says where it listens.
     own_address: bool,
+    args: Vec<String>,
 }
 
 /// A running server.
@@ -55,7 +56,7 @@ pub struct Answer {
 pub fn monolith(base: &str) -> Builder {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("monolith.toml"), base).unwrap();
-    let builder = Builder { dir, env: Vec::new(), own_address: false };
+    let builder = Builder { dir, env: Vec::new(), own_address: false, args: Vec::new() };
     builder
         .env("MONOLITH_PROFILE", "test")
         .file("profiles/test.toml", "[server]\ndrain_delay = \"0s\"\n")
@@ -72,13 +73,18 @@ pub fn shipped() -> Builder {
         let path = entry.unwrap().path();
         fs::copy(&path, dir.path().join("profiles").join(path.file_name().unwrap())).unwrap();
     }
-    Builder { dir, env: Vec::new(), own_address: false }
+    Builder { dir, env: Vec::new(), own_address: false, args: Vec::new() }
 }
 
 impl Builder {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
         self
     }
 
@@ -102,6 +108,7 @@ impl Builder {
         if !self.own_address {
             command.args(["--bind", "127.0.0.1:0"]);
         }
+        command.args(&self.args);
         let log = fs::File::create(self.dir.path().join("stderr.log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut url = String::new();
@@ -238,7 +245,7 @@ impl TestMonolith {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        Builder { dir, env: std::mem::take(&mut self.env), own_address: false }
+        Builder { dir, env: std::mem::take(&mut self.env), own_address: false, args: Vec::new() }
     }
 }
 

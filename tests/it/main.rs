@@ -20,6 +20,7 @@ mod listen; // sockets that move, doors, limits that change
 mod mistakes; // what is wrong at the start is told, and nothing is started
 mod openapi; // the API's description, as it was reviewed
 mod outcome; // what a reload answers
+mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod stores; // stores that are down, die and come back

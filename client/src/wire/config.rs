@@ -135,7 +135,7 @@ pub struct ExplainedLayer {
 pub struct PlanConfig {
     /// The text of the base file.
     pub base: String,
-    /// The text of the profile's file.
+    /// The text of the profile's file; unset: the one that the server runs with, empty: none.
     #[serde(default)]
     pub profile: Option<String>,
 }
@@ -148,7 +148,7 @@ pub struct Plan {
     pub valid: bool,
     /// Why not.
     pub problems: Vec<Problem>,
-    /// What would change.
+    /// What would change, part by part; parts that say the same are left out.
     pub changes: Vec<Change>,
     /// How many queued runs would be withdrawn with their workers.
     pub withdrawn_runs: u64,
@@ -164,6 +164,23 @@ pub struct Change {
     pub effect: NodeEffect,
     /// The keys that differ.
     pub keys: Vec<String>,
+    /// What each of them said and says.
+    #[serde(default)]
+    pub values: Vec<ValueChange>,
+}
+
+/// What one key said and says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValueChange {
+    /// The key, as in `server.body_limit`.
+    pub key: String,
+    /// What it said, masked; null where it was not there.
+    pub from: Value,
+    /// What it says, masked; null where it is gone, `changed` where the difference may not be shown.
+    pub to: Value,
+    /// Whether something in it is not shown.
+    pub secret: bool,
 }
 
 /// What a reload did.

@@ -1,0 +1,152 @@
+//! Reads texts that somebody posted in the place of the files, under the environment and the flags of this process.
+//! It opens no file, runs no command and resolves no secret: a secret is what it is now as long as its source is the same.
+
+use super::compare::{Said, Secrets, node_of};
+use super::layers::Layer;
+use super::written::SecretSource;
+use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, lay_over, merge, schema, walk};
+use crate::name::SecretName;
+use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The texts.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// Of the base file.
+    pub base: Secret,
+    /// Of the profile's file; `None`: it stays as it is, empty: there is none.
+    pub profile: Option<Secret>,
+}
+
+/// What they are read against: the reading that is running.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The folder that relative paths start from.
+    pub base_dir: &'a Path,
+    /// The profile's name.
+    pub profile: &'a str,
+    /// The texts of the files, by the names they are shown under.
+    pub texts: &'a BTreeMap<String, Secret>,
+    /// What they say.
+    pub said: Said<'a>,
+}
+
+/// Stands for a secret that was not looked up; long and varied enough for every rule about secrets.
+const STAND_IN: &str = "not-looked-up-0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+/// The name that the base file is shown under where there is none yet.
+const BASE: &str = "monolith.toml";
+
+/// Reads the texts. Everything that is wrong stands in [`Loaded::problems`].
+#[must_use]
+pub fn read(posted: &Posted, frame: Frame<'_>, sources: &Sources) -> Loaded {
+    let mut problems = Problems::default();
+    let mut notes = Vec::new();
+    let schema = schema::Schema::new();
+    let texts = texts(posted, frame);
+    if posted.base.expose_text().is_none_or(|text| text.trim().is_empty()) {
+        empty_base(base_name(frame).to_owned(), &mut problems);
+    }
+    // The base comes first, whatever the names are.
+    let mut names: Vec<&String> = texts.keys().collect();
+    names.sort_by_key(|name| name.as_str() != base_name(frame));
+    let layer = |name: &String| Layer::from_toml(name, texts.get(name)?.expose_text()?, &mut problems);
+    let mut stack: Vec<Layer> = names.into_iter().filter_map(layer).collect();
+    lay_over(&mut stack, sources, &schema, &mut notes, &mut problems);
+    let merged = merge::merge(stack, frame.profile, &mut problems);
+    let walk::Read { written, values, hidden, places } = walk::read(&schema, &merged, &mut problems);
+    let nothing = Secrets::new();
+    let said = Said { values: &values, hidden: &hidden, secrets: &nothing };
+    let declared = written.as_ref().map(|written| &written.secrets);
+    let secrets = secrets(declared, frame.said, said, &places, &mut problems);
+    Loaded {
+        written,
+        values,
+        hidden,
+        explain: explain::Explain::default(),
+        places,
+        secrets,
+        profile: frame.profile.to_owned(),
+        base_dir: frame.base_dir.to_path_buf(),
+        base_file: None,
+        base_text: posted.base.clone(),
+        texts,
+        layers: merged.layers.iter().map(Layer::info).collect::<Vec<LayerInfo>>(),
+        problems,
+        notes,
+        files: BTreeSet::new(),
+        digest: [0; 32],
+    }
+}
+
+/// The name of the running base file.
+fn base_name<'a>(frame: Frame<'a>) -> &'a str {
+    frame.texts.keys().find(|name| !is_profile(name)).map_or(BASE, String::as_str)
+}
+
+fn is_profile(name: &str) -> bool {
+    name.starts_with("profiles/")
+}
+
+fn texts(posted: &Posted, frame: Frame<'_>) -> BTreeMap<String, Secret> {
+    let mut texts = frame.texts.clone();
+    texts.insert(base_name(frame).to_owned(), posted.base.clone());
+    if let Some(text) = &posted.profile {
+        texts.retain(|name, _| !is_profile(name));
+        if !text.is_empty() {
+            texts.insert(format!("profiles/{}.toml", frame.profile), text.clone());
+        }
+    }
+    texts
+}
+
+/// The secrets, compared by their sources alone.
+fn secrets(
+    declared: Option<&BTreeMap<String, SecretSource>>,
+    running: Said<'_>,
+    posted: Said<'_>,
+    places: &Places,
+    problems: &mut Problems,
+) -> Secrets {
+    let mut secrets = Secrets::new();
+    let changed: BTreeSet<String> = running
+        .differences(&posted)
+        .into_iter()
+        .map(|change| node_of(&change.key).to_owned())
+        .filter(|node| node.starts_with("secrets."))
+        .collect();
+    for (text, source) in declared.into_iter().flatten() {
+        let key = format!("secrets.{text}");
+        let name = match SecretName::parse(text) {
+            Ok(name) => name,
+            Err(error) => {
+                problems.error(Problem::new(places.of(&key), key, error.to_string()));
+                continue;
+            }
+        };
+        let known = running.secrets.get(&name).filter(|_| !changed.contains(&key)).cloned();
+        let value = match known {
+            Some(value) => value,
+            None => match by_source(source) {
+                Ok(secret) => Ok(secret),
+                Err(why) => Err(Problem::new(places.of(&key), &key, why)),
+            },
+        };
+        if let (Err(problem), true) = (&value, changed.contains(&key)) {
+            problems.error(problem.clone());
+        }
+        secrets.insert(name, value);
+    }
+    secrets
+}
+
+fn by_source(source: &SecretSource) -> Result<Secret, &'static str> {
+    let given = [source.env.is_some(), source.file.is_some(), source.command.is_some(), source.literal.is_some()];
+    match (given.iter().filter(|given| **given).count(), &source.literal) {
+        (1, Some(literal)) if literal.is_empty() => Err("the value is empty"),
+        (1, Some(literal)) => Ok(literal.clone()),
+        (1, None) => Ok(Secret::new(STAND_IN)),
+        _ => Err("a secret has exactly one source: env, file, command or literal"),
+    }
+}
