@@ -106,6 +106,7 @@ fn sources(from: &From) -> Result<Sources, Failure> {
         profile: from.profile.clone().filter(|name| !name.is_empty()),
         working_dir,
         environment: Environment::of_this_process(),
+        last_good: false,
         flags: from.set.iter().map(|set| ("--set".to_owned(), set.clone())).collect(),
     })
 }

@@ -2,11 +2,12 @@
 //! `Timestamp::now` is the only place that reads the wall clock; everything pure takes `now` as an argument.
 
 use jiff::Timestamp as Instant;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// An instant in UTC, to the millisecond, as it stands in every database, body and log of Monolith.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -43,6 +43,8 @@ pub struct Sources {
     pub environment: Environment,
     /// `--bind` and `--set`, as pairs of flag and `KEY=VALUE`.
     pub flags: Vec<(String, String)>,
+    /// `--last-good`: where the files are broken at the start, what ran last is started in their place.
+    pub last_good: bool,
 }
 
 /// One reading of all layers: what was written, where, and everything that is wrong with it.

@@ -1,10 +1,11 @@
 //! A mistake in the configuration, as whoever edits the file needs to read it: where, which key, what, and what to do.
 //! Problems are collected, never thrown one by one; errors of requests and of the shell have types of their own.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Place {
     /// In a file; line and column count from one, columns in characters.
     File {
@@ -36,7 +37,7 @@ impl fmt::Display for Place {
 }
 
 /// One mistake, or one warning. Its texts start in lower case, end without a full stop and hold no secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
     /// Where it was written.
     pub place: Place,
@@ -49,6 +50,7 @@ pub struct Problem {
     /// The key that was probably meant by one that does not exist.
     pub meant: Option<String>,
     /// The line it is in, for whoever reads it on a screen.
+    #[serde(skip)]
     pub excerpt: Option<Excerpt>,
 }
 

@@ -1,8 +1,10 @@
 //! The running process: one pointer to what is live, the one actor that replaces it, and the end of it all.
 //! It is the only spawner; it knows nothing of HTTP, which is handed in as a [`Front`].
 
+pub mod events; // what happens here, for whoever looks on
 pub mod plan; // what posted texts would change, without changing it
 pub mod report; // what came of an attempt to change the settings
+pub mod revisions; // what was made of the settings, kept in data_dir
 pub mod snapshot; // everything that one generation made live
 pub mod sockets; // bound, served, and retired without losing anyone
 pub mod tasks; // the only place that spawns
@@ -12,7 +14,9 @@ pub(crate) mod failpoints; // faults on demand, in tests
 mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on
 mod homes; // which databases keys and ledger live in
+mod last_good; // what ran last, where the files are broken at the start
 mod prepare; // the part of a reload that can fail
+mod publish; // tells everybody what came of an attempt
 mod reload; // the one actor that changes the settings
 mod shutdown; // from a signal to the end
 mod start; // from nothing to the first generation
@@ -36,7 +40,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tasks::Tasks;
 use tokio::sync::futures::Notified;
@@ -74,6 +78,10 @@ pub struct App {
     pub work: Arc<Work>,
     /// The tasks.
     pub tasks: Tasks,
+    /// What happens here.
+    pub events: Arc<events::Events>,
+    /// What was made of the settings.
+    pub revisions: Arc<revisions::Revisions>,
     snapshot: ArcSwap<Snapshot>,
     last_reload: ArcSwapOption<Report>,
     disk: ArcSwap<Disk>,
@@ -87,6 +95,8 @@ pub struct App {
     workers: ArcSwap<Vec<WorkerView>>,
     /// The databases that live in this process and must outlive every reload.
     in_memory: InMemory,
+    /// The revision that runs in the place of broken files; 0: none.
+    last_good: AtomicU64,
     /// Which databases the homes are.
     homes: homes::Homes,
     keys_loaded: AtomicBool,
@@ -106,10 +116,14 @@ struct InMemory {
 }
 
 /// What is known of the files, as opposed to what is running.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Disk {
     /// Whether they say what is running.
     pub matches: bool,
+    /// Since when they do, or do not.
+    pub since: Timestamp,
+    /// The hash of what they mean, where they mean something.
+    pub hash: Option<String>,
     /// What is wrong with them.
     pub problems: Vec<Problem>,
 }
@@ -144,6 +158,12 @@ impl App {
     #[must_use]
     pub fn disk(&self) -> Arc<Disk> {
         self.disk.load_full()
+    }
+
+    /// The revision that runs in the place of files that were broken at the start, until a mended file is taken up.
+    #[must_use]
+    pub fn last_good(&self) -> Option<u64> {
+        Some(self.last_good.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
     }
 
     /// Where it listens; `None` where it does not.

@@ -130,7 +130,8 @@ impl Store {
     }
 
     /// Asks it for nothing, within the probe's time-out, and takes the outcome into its health.
-    pub async fn probe(&self, metrics: &Metrics) {
+    /// Says whether the state changed.
+    pub async fn probe(&self, metrics: &Metrics) -> bool {
         let rules = &self.settings.probe;
         let began = Instant::now();
         let outcome = match tokio::time::timeout(rules.timeout, self.ping()).await {
@@ -140,16 +141,20 @@ impl Store {
         };
         metrics.store_probed(self.settings.name.as_str(), began.elapsed());
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if health.judge(outcome, Timestamp::now(), rules) {
+        let changed = health.judge(outcome, Timestamp::now(), rules);
+        if changed {
             tell(&self.settings, &health);
         }
+        changed
     }
 
-    /// Probes until it is told to stop.
-    pub async fn watch(&self, metrics: &Metrics, stop: &CancellationToken) {
+    /// Probes until it is told to stop, and tells each change of the state.
+    pub async fn watch(&self, metrics: &Metrics, stop: &CancellationToken, told: &(dyn Fn(&Health) + Sync)) {
         while !stop.is_cancelled() {
             let began = Instant::now();
-            self.probe(metrics).await;
+            if self.probe(metrics).await {
+                told(&self.health());
+            }
             let pause = self.health().next_probe(&self.settings.probe).saturating_sub(began.elapsed());
             let pause = pause.max(SHORTEST_PAUSE);
             tokio::select! {

@@ -69,7 +69,7 @@ pub fn renew_token(auth: &Auth, data_dir: &Path, ttl: Duration, now: Timestamp) 
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension(format!("new.{}", std::process::id()));
     // A draft of a process that died has the same number at worst, and then it is ours to replace.
     match fs::remove_file(&draft) {

@@ -19,6 +19,9 @@ pub(super) struct Serve {
     /// Do not run scheduled work here; another process does.
     #[arg(long)]
     no_workers: bool,
+    /// Where the files are broken, start with what ran last and say so, instead of not at all.
+    #[arg(long)]
+    last_good: bool,
 }
 
 impl Serve {
@@ -27,6 +30,7 @@ impl Serve {
         if let Some(bind) = &self.bind {
             sources.flags.push(("--bind".to_owned(), format!("server.bind={bind}")));
         }
+        sources.last_good = self.last_good;
         let runtime = super::runtime()?;
         let finished = runtime.block_on(serve(sources, !self.no_workers))?;
         // Whatever still blocks (a name being looked up, a file system that hangs) must not hold the process.

@@ -7,6 +7,7 @@ use crate::name::SecretName;
 use crate::problem::Problem;
 use crate::secret::Secret;
 use figment::value::Value;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub struct Said<'a> {
 }
 
 /// One key that says something else than before.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyChange {
     /// Such as `server.body_limit`, or a whole node that came or went.
     pub key: String,

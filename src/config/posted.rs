@@ -2,9 +2,10 @@
 //! It opens no file, runs no command and resolves no secret: a secret is what it is now as long as its source is the same.
 
 use super::compare::{Said, Secrets, node_of};
+use super::files::Reader;
 use super::layers::Layer;
 use super::written::SecretSource;
-use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, lay_over, merge, schema, walk};
+use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, lay_over, merge, schema, secrets, walk};
 use crate::name::SecretName;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
@@ -41,36 +42,82 @@ const BASE: &str = "monolith.toml";
 /// Reads the texts. Everything that is wrong stands in [`Loaded::problems`].
 #[must_use]
 pub fn read(posted: &Posted, frame: Frame<'_>, sources: &Sources) -> Loaded {
+    let look_up = |understood: &mut Understood| {
+        let nothing = Secrets::new();
+        let said = Said { values: &understood.walked.values, hidden: &understood.walked.hidden, secrets: &nothing };
+        let declared = understood.walked.written.as_ref().map(|written| &written.secrets);
+        by_sources(declared, frame.said, said, &understood.walked.places, &mut understood.problems)
+    };
+    let (base_dir, profile) = (frame.base_dir, frame.profile);
+    understand(texts(posted, frame), Place { base_dir, base_name: base_name(frame.texts), profile }, sources, look_up)
+}
+
+/// Reads the texts of an earlier reading in the place of the files. What its secrets are is looked up now.
+#[must_use]
+pub fn read_again(texts: BTreeMap<String, Secret>, base_dir: &Path, profile: &str, sources: &Sources) -> Loaded {
+    let base_name = base_name(&texts).to_owned();
+    let look_up = |understood: &mut Understood| {
+        let declared = understood.walked.written.as_ref().map(|written| &written.secrets);
+        let mut files = Reader::new(base_dir);
+        secrets::resolve(declared, &understood.walked.places, sources, &mut files, &mut understood.problems)
+    };
+    understand(texts, Place { base_dir, base_name: &base_name, profile }, sources, look_up)
+}
+
+/// Where texts would stand.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    base_dir: &'a Path,
+    base_name: &'a str,
+    profile: &'a str,
+}
+
+/// Texts, before their secrets are known.
+struct Understood {
+    walked: walk::Read,
+    problems: Problems,
+}
+
+fn understand(
+    texts: BTreeMap<String, Secret>,
+    place: Place<'_>,
+    sources: &Sources,
+    look_up: impl FnOnce(&mut Understood) -> Secrets,
+) -> Loaded {
     let mut problems = Problems::default();
     let mut notes = Vec::new();
     let schema = schema::Schema::new();
-    let texts = texts(posted, frame);
-    if posted.base.expose_text().is_none_or(|text| text.trim().is_empty()) {
-        empty_base(base_name(frame).to_owned(), &mut problems);
+    let base_text = texts.get(place.base_name).cloned().unwrap_or_else(|| Secret::new(""));
+    if base_text.expose_text().is_none_or(|text| text.trim().is_empty()) {
+        empty_base(place.base_name.to_owned(), &mut problems);
     }
     // The base comes first, whatever the names are.
     let mut names: Vec<&String> = texts.keys().collect();
-    names.sort_by_key(|name| name.as_str() != base_name(frame));
+    names.sort_by_key(|name| name.as_str() != place.base_name);
     let layer = |name: &String| Layer::from_toml(name, texts.get(name)?.expose_text()?, &mut problems);
     let mut stack: Vec<Layer> = names.into_iter().filter_map(layer).collect();
     lay_over(&mut stack, sources, &schema, &mut notes, &mut problems);
-    let merged = merge::merge(stack, frame.profile, &mut problems);
-    let walk::Read { written, values, hidden, places } = walk::read(&schema, &merged, &mut problems);
-    let nothing = Secrets::new();
-    let said = Said { values: &values, hidden: &hidden, secrets: &nothing };
-    let declared = written.as_ref().map(|written| &written.secrets);
-    let secrets = secrets(declared, frame.said, said, &places, &mut problems);
+    let as_read = stack.clone();
+    let merged = merge::merge(stack, place.profile, &mut problems);
+    let walked = walk::read(&schema, &merged, &mut problems);
+    let explain = match merged.layers.first() {
+        Some(defaults) => explain::Explain::new(&schema, defaults, &as_read, &walked.values, &walked.places),
+        None => explain::Explain::default(),
+    };
+    let mut understood = Understood { walked, problems };
+    let secrets = look_up(&mut understood);
+    let Understood { walked: walk::Read { written, values, hidden, places }, problems } = understood;
     Loaded {
         written,
         values,
         hidden,
-        explain: explain::Explain::default(),
+        explain,
         places,
         secrets,
-        profile: frame.profile.to_owned(),
-        base_dir: frame.base_dir.to_path_buf(),
+        profile: place.profile.to_owned(),
+        base_dir: place.base_dir.to_path_buf(),
         base_file: None,
-        base_text: posted.base.clone(),
+        base_text,
         texts,
         layers: merged.layers.iter().map(Layer::info).collect::<Vec<LayerInfo>>(),
         problems,
@@ -81,8 +128,8 @@ pub fn read(posted: &Posted, frame: Frame<'_>, sources: &Sources) -> Loaded {
 }
 
 /// The name of the running base file.
-fn base_name<'a>(frame: Frame<'a>) -> &'a str {
-    frame.texts.keys().find(|name| !is_profile(name)).map_or(BASE, String::as_str)
+fn base_name(texts: &BTreeMap<String, Secret>) -> &str {
+    texts.keys().find(|name| !is_profile(name)).map_or(BASE, String::as_str)
 }
 
 fn is_profile(name: &str) -> bool {
@@ -91,7 +138,7 @@ fn is_profile(name: &str) -> bool {
 
 fn texts(posted: &Posted, frame: Frame<'_>) -> BTreeMap<String, Secret> {
     let mut texts = frame.texts.clone();
-    texts.insert(base_name(frame).to_owned(), posted.base.clone());
+    texts.insert(base_name(frame.texts).to_owned(), posted.base.clone());
     if let Some(text) = &posted.profile {
         texts.retain(|name, _| !is_profile(name));
         if !text.is_empty() {
@@ -102,7 +149,7 @@ fn texts(posted: &Posted, frame: Frame<'_>) -> BTreeMap<String, Secret> {
 }
 
 /// The secrets, compared by their sources alone.
-fn secrets(
+fn by_sources(
     declared: Option<&BTreeMap<String, SecretSource>>,
     running: Said<'_>,
     posted: Said<'_>,

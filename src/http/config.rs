@@ -1,13 +1,14 @@
 //! `/api/admin/config`: what is running, whether the files say the same, what other texts would change, and the wish for a reload.
 //! Values are masked by `config`; nothing here reads a file.
 
-use super::answer::ApiError;
+use super::answer::{ApiError, field};
 use super::body::{self, Params};
 use super::caller::{Operator, Viewer};
 use super::show;
 use crate::config::posted::Posted;
 use crate::runtime::App;
 use crate::runtime::report::{Ending, Trigger};
+use crate::runtime::revisions::Revision;
 use crate::secret::Secret;
 use axum::Json;
 use axum::extract::State;
@@ -30,7 +31,7 @@ pub(super) async fn running(State(app): State<Arc<App>>, Viewer(_): Viewer) -> J
         profile: snapshot.settings.profile.to_string(),
         layers: layers.collect(),
         disk: wire::Disk {
-            hash: disk.matches.then(|| snapshot.settings.hash.to_string()),
+            hash: if disk.matches { Some(snapshot.settings.hash.to_string()) } else { disk.hash.clone() },
             matches: disk.matches,
             problems: disk.problems.iter().map(show::problem).collect(),
         },
@@ -78,6 +79,28 @@ pub(super) async fn plan(
         changes: planned.changes.iter().map(|c| show::change(&c.node, c.effect, &c.keys)).collect(),
         withdrawn_runs: planned.withdrawn_runs,
     }))
+}
+
+/// What was made of the settings, newest first: who, why, when, what came of it, what differs.
+#[utoipa::path(get, path = "/api/admin/config/revisions", tag = "config", security(("token" = [])),
+    params(wire::PageQuery),
+    responses((status = 200, body = wire::List<wire::Revision>), (status = 401, body = wire::ProblemBody),
+              (status = 422, body = wire::ProblemBody)))]
+pub(super) async fn revisions(
+    State(app): State<Arc<App>>,
+    Viewer(_): Viewer,
+    Params(query): Params<wire::PageQuery>,
+) -> Result<Json<wire::List<wire::Revision>>, ApiError> {
+    let limit = query.limit.unwrap_or(super::DEFAULT_PAGE).clamp(1, super::MAX_PAGE) as usize;
+    let before = query.after.map(|after| after.parse::<u64>()).transpose();
+    let before = before.map_err(|_| ApiError::invalid(vec![field("after", "is not a cursor of this list")]))?;
+    let (revisions, next) = app.revisions.page(limit, before);
+    let shown = |revision: &Arc<Revision>| wire::Revision {
+        revision: revision.revision,
+        diff: revision.report.nodes.iter().map(|node| show::change(&node.node, node.effect, &node.keys)).collect(),
+        outcome: show::outcome(&revision.report),
+    };
+    Ok(Json(wire::List { items: revisions.iter().map(shown).collect(), next: next.map(|n| n.to_string()) }))
 }
 
 /// Reads the files again and applies them as a whole, or changes nothing.

@@ -177,7 +177,15 @@ fn findings(app: &App, now: Timestamp) -> Vec<wire::Finding> {
     if let Some(report) = app.last_reload().filter(|report| report.ending == Ending::Rejected) {
         let first = report.problems.first().map(Problem::to_string).unwrap_or_default();
         let message = format!("the last reload was rejected, generation {} keeps running: {first}", report.generation);
-        find("reload_rejected", wire::Severity::Error, "config".into(), report.at, message);
+        find("config_rejected", wire::Severity::Error, "config".into(), app.disk().since, message);
+    }
+    if let Some(revision) = app.last_good() {
+        let message =
+            format!("the files were broken at the start: revision {revision}, which ran last, runs in their place");
+        find("config_last_good", wire::Severity::Error, "config".into(), app.started_at, message);
+    }
+    if let Some(trouble) = app.revisions.trouble() {
+        find("revisions_not_kept", wire::Severity::Warning, "server.data_dir".into(), app.started_at, trouble);
     }
     for worker in app.workers().iter() {
         let subject = format!("workers.{}", worker.name);
@@ -197,7 +205,7 @@ fn findings(app: &App, now: Timestamp) -> Vec<wire::Finding> {
         find("keys_in_memory", wire::Severity::Info, "keys.store".into(), app.started_at, message);
     }
     for warning in &snapshot.warnings {
-        find("config_warning", wire::Severity::Warning, warning.key.clone(), app.started_at, warning.message.clone());
+        find("config_warning", wire::Severity::Warning, warning.key.clone(), snapshot.since, warning.message.clone());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings

@@ -13,6 +13,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use monolith_client::wire;
+use serde_json::json;
 use std::sync::Arc;
 
 /// The header that makes a creation repeatable.
@@ -36,6 +37,10 @@ pub(super) async fn create(
     let repeat = headers.get(IDEMPOTENCY_KEY).map(|id| id.to_str().unwrap_or_default());
     let created = app.keys.create(new_key(wanted)?, &caller.actor(), repeat, now).await?;
     let status = if created.key.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    if created.key.is_some() {
+        let record = &created.record;
+        app.events.tell("key.created", record.kid.as_str(), json!({ "name": record.name, "by": record.created_by }));
+    }
     let key = created.key.map(|key| wire::KeyText::new(key.expose()));
     Ok((status, Json(wire::IssuedKey { record: shown(&created.record, now), key })))
 }
@@ -91,6 +96,8 @@ pub(super) async fn revoke(
     let began = std::time::Instant::now();
     let kid = kid_of(&kid)?;
     let record = app.keys.revoke(&kid, query.reason.as_deref(), &caller.actor(), Timestamp::now()).await?;
+    let data = json!({ "name": record.name, "reason": record.revoke_reason, "by": caller.claims.sub });
+    app.events.tell("key.revoked", kid.as_str(), data);
     Ok(Json(wire::Receipt {
         kid: kid.to_string(),
         revoked_at: record.revoked_at.map(show::time).unwrap_or_default(),

@@ -4,7 +4,7 @@
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
-use super::{config, health, keys, metrics, stores, verify, whoami, workers};
+use super::{config, events, health, keys, metrics, stores, verify, whoami, workers};
 use crate::runtime::App;
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
@@ -112,6 +112,8 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
         routes!(config::explain),
         routes!(config::plan),
         routes!(config::reload),
+        routes!(config::revisions),
+        routes!(events::listen),
         routes!(stores::list),
         routes!(whoami::whoami),
         routes!(description),

@@ -1,22 +1,58 @@
-//! What happened to scheduled work, into the metrics.
+//! What happened to scheduled work, into the metrics, the log and the events.
 //! It returns at once and decides nothing.
 
+use super::events::Events;
 use crate::telemetry::metrics::Metrics;
 use crate::work::{Observer, RunState, WorkEvent};
+use serde_json::json;
 use std::sync::Arc;
 
-/// Counts what it is told.
-pub(super) struct Count(Arc<Metrics>);
+/// Counts what it is told, and tells it on.
+pub(super) struct Count {
+    metrics: Arc<Metrics>,
+    events: Arc<Events>,
+}
 
 impl Count {
-    pub(super) const fn new(metrics: Arc<Metrics>) -> Self {
-        Self(metrics)
+    pub(super) const fn new(metrics: Arc<Metrics>, events: Arc<Events>) -> Self {
+        Self { metrics, events }
+    }
+
+    fn tell(&self, event: &WorkEvent) {
+        let events = &self.events;
+        match event {
+            WorkEvent::Started { worker, run, lateness } => {
+                let lateness = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
+                events.tell(
+                    "run.started",
+                    run.to_string(),
+                    json!({ "worker": worker.as_str(), "lateness_ms": lateness }),
+                );
+            }
+            WorkEvent::Finished { worker, run, state, took, .. } => {
+                let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                let data = json!({ "worker": worker.as_str(), "state": state.as_str(), "duration_ms": took });
+                events.tell("run.finished", run.to_string(), data);
+            }
+            WorkEvent::Recorded { worker, state, reason, count } => {
+                let data = json!({ "state": state.as_str(), "reason": reason, "count": count });
+                events.tell("worker.recorded", worker.as_str(), data);
+            }
+            WorkEvent::LeaseLost { worker, run } => {
+                events.tell("run.lease_lost", run.to_string(), json!({ "worker": worker.as_str() }));
+            }
+            WorkEvent::LedgerAway { error } => {
+                events.tell("worker.ledger_away", "scheduler", json!({ "error": error }))
+            }
+            WorkEvent::LedgerBack => events.tell("worker.ledger_back", "scheduler", json!({})),
+        }
     }
 }
 
 impl Observer for Count {
     fn observe(&self, event: &WorkEvent) {
-        let metrics = &self.0;
+        self.tell(event);
+        let metrics = &self.metrics;
         match event {
             WorkEvent::Started { lateness, .. } => metrics.worker_lateness.observe(lateness.as_secs_f64()),
             WorkEvent::Finished { worker, state, took, at, .. } => {

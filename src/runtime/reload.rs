@@ -3,19 +3,20 @@
 
 use super::failpoints::{FailPoints, Step};
 use super::prepare::{Prepared, Tools, prepare};
+use super::publish;
 use super::report::{Ending, NodeReport, Rejection, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
 use super::watch::{Watch, digest, settled};
-use super::{App, Disk, Front, Request};
+use super::{App, Front, Request};
 use crate::clock::Timestamp;
 use crate::config::{self, Loaded, Sources};
 use crate::name::StoreName;
 use crate::problem::{Place, Problem};
 use crate::secret::Secret;
 use crate::settings;
-use crate::settings::diff::Effect;
 use crate::store::Store;
+use crate::store::health::Health;
 use crate::telemetry::Log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub(super) struct Reloader {
     pub(super) watch: Watch,
     /// What the files held when they were last read, applied or not.
     pub(super) seen: [u8; 32],
+    /// The hash of what that means, where it means something.
+    pub(super) seen_hash: Option<String>,
     /// What they held when what is running was read.
     pub(super) running: [u8; 32],
     /// The files of the last reading.
@@ -172,12 +175,13 @@ impl Reloader {
             nodes,
             problems,
         });
-        self.publish(&report);
+        self.publish(&report).await;
         report
     }
 
     /// Reads, compares, prepares, commits.
     async fn change(&mut self) -> Result<(Ending, Vec<NodeReport>), Rejection> {
+        self.seen_hash = None;
         let candidate = match read(&self.sources, &self.app.fail_points).await {
             Ok(candidate) => candidate,
             Err(unread) => {
@@ -188,6 +192,7 @@ impl Reloader {
             }
         };
         self.seen = candidate.loaded.digest;
+        self.seen_hash = Some(candidate.settings.hash.to_string());
         let running = self.app.snapshot.load_full();
         if running.settings == candidate.settings {
             self.is_running(&candidate.loaded);
@@ -261,8 +266,11 @@ impl Reloader {
 
     fn probe(&self, store: Arc<Store>) -> CancellationToken {
         let token = self.app.tasks.stopping().child_token();
-        let (stop, metrics) = (token.clone(), Arc::clone(&self.app.metrics));
-        self.app.tasks.spawn(async move { store.watch(&metrics, &stop).await });
+        let (stop, metrics, events) = (token.clone(), Arc::clone(&self.app.metrics), Arc::clone(&self.app.events));
+        self.app.tasks.spawn(async move {
+            let tell = |health: &Health| publish::store(&events, store.settings(), health);
+            store.watch(&metrics, &stop, &tell).await;
+        });
         token
     }
 
@@ -275,34 +283,6 @@ impl Reloader {
             let kept = new.stores.get(name).is_some_and(|kept| kept.shares_connections(store));
             if !kept {
                 self.app.tasks.spawn(retire(name.clone(), Arc::clone(store), limit));
-            }
-        }
-    }
-
-    /// Tells everybody what came of an attempt.
-    pub(super) fn publish(&self, report: &Arc<Report>) {
-        let metrics = &self.app.metrics;
-        metrics.config_reloads.with_label_values(&[report.ending.as_str()]).inc();
-        metrics.config_reload.observe(report.took.as_secs_f64());
-        let matches = self.seen == self.running && report.ending != Ending::Rejected;
-        self.app.disk.store(Arc::new(Disk { matches, problems: report.problems.clone() }));
-        self.app.last_reload.store(Some(Arc::clone(report)));
-        let (generation, hash) = (report.generation, &report.hash);
-        let effects: Vec<String> = report
-            .nodes
-            .iter()
-            .filter(|node| node.effect != Effect::Unchanged)
-            .map(|node| format!("{} ({})", node.node, node.effect.as_str()))
-            .collect();
-        match report.ending {
-            Ending::Applied => {
-                tracing::info!(generation, %hash, "settings applied: generation {generation}, {}", effects.join(", "));
-            }
-            Ending::Unchanged => tracing::debug!(generation, %hash, "the files say what is running already"),
-            Ending::Rejected => {
-                for problem in &report.problems {
-                    tracing::error!(generation, "reload rejected, generation {generation} keeps running: {problem}");
-                }
             }
         }
     }

@@ -5,10 +5,12 @@ use crate::clock::Timestamp;
 use crate::config::compare::{KeyChange, node_of};
 use crate::problem::{Problem, Problems};
 use crate::settings::diff::{Change, Effect};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Why an attempt was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The process starts.
     Start,
@@ -21,7 +23,8 @@ pub enum Trigger {
 }
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// The new settings are running.
     Applied,
@@ -44,7 +47,7 @@ impl Ending {
 }
 
 /// What came of one node that differs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// Such as `stores.main`.
     pub node: String,
@@ -63,7 +66,7 @@ impl From<Change> for NodeReport {
 }
 
 /// What came of an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// Counts the attempts of this process.
     pub attempt: u64,

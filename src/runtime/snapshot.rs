@@ -2,6 +2,7 @@
 //! generation to its end. It is never changed, only replaced.
 
 use crate::auth::Auth;
+use crate::clock::Timestamp;
 use crate::config::compare::{Hidden, Said, Secrets};
 use crate::config::explain::Explain;
 use crate::config::posted::Frame;
@@ -25,6 +26,8 @@ pub type Stores = BTreeMap<StoreName, Arc<Store>>;
 pub struct Snapshot {
     /// Counts the settings that were committed in this process, from one.
     pub generation: u64,
+    /// When it was committed.
+    pub since: Timestamp,
     /// What they mean.
     pub settings: Arc<Settings>,
     /// The open stores.
@@ -81,6 +84,7 @@ impl Snapshot {
         let loaded = &candidate.loaded;
         Self {
             generation,
+            since: Timestamp::now(),
             settings: Arc::clone(&candidate.settings),
             stores,
             auth,

@@ -2,11 +2,14 @@
 //! An unreachable store is no obstacle; a wrong configuration or a port in use is.
 
 use super::count::Count;
+use super::events::Events;
 use super::failpoints::FailPoints;
 use super::homes::Homes;
+use super::last_good::{self, Broken};
 use super::prepare::{Prepared, Tools, prepare};
 use super::reload::{Reloader, read};
 use super::report::{Ending, Report, Trigger};
+use super::revisions::Revisions;
 use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
 use super::tasks::Tasks;
@@ -27,7 +30,7 @@ use crate::work::{BaseEnv, Identity, Plan, Work};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -58,7 +61,14 @@ pub async fn start(
 ) -> Result<Arc<App>, StartError> {
     let began = Instant::now();
     let points = FailPoints::from_environment(&sources.environment);
-    let candidate = read(&sources, &points).await.map_err(|unread| StartError::Configuration(unread.why.problems))?;
+    let (candidate, broken) = match read(&sources, &points).await {
+        Ok(candidate) => (candidate, None),
+        Err(unread) => {
+            let (candidate, broken) = last_good::instead(&sources, part, *unread).map_err(StartError::Configuration)?;
+            sources.config = sources.config.or_else(|| Some(broken.loaded.base_dir.join("monolith.toml")));
+            (candidate, Some(broken))
+        }
+    };
     let Candidate { loaded, settings, warnings } = &candidate;
     if !runs_workers && settings.scheduler.store == Home::Memory {
         return Err(StartError::Configuration(ledger_in_memory()));
@@ -73,10 +83,16 @@ pub async fn start(
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
     let (app, wishes) = app(&snapshot, part, metrics, points, &sources).map_err(StartError::Internal)?;
-    let mut reloader = reloader(&app, sources, front, log, candidate.loaded);
-    reloader.publish(&Arc::new(Report {
+    let revision = broken.as_ref().map_or(0, |broken| broken.revision);
+    app.last_good.store(revision, Ordering::Relaxed);
+    let (ending, problems) = match &broken {
+        Some(broken) => (Ending::Rejected, broken.problems.errors()),
+        None => (Ending::Applied, Vec::new()),
+    };
+    let mut reloader = reloader(&app, sources, front, log, candidate.loaded, broken);
+    let report = Report {
         attempt: 1,
-        ending: Ending::Applied,
+        ending,
         generation: 1,
         hash: snapshot.settings.hash.to_string(),
         trigger: Trigger::Start,
@@ -84,8 +100,9 @@ pub async fn start(
         at: Timestamp::now(),
         took: began.elapsed(),
         nodes: changes.into_iter().map(Into::into).collect(),
-        problems: Vec::new(),
-    }));
+        problems,
+    };
+    reloader.publish(&Arc::new(report)).await;
     reloader.watch_stores(&snapshot);
     follow::begin(&app, runs_workers);
     keep_dev_token(&app, &snapshot)?;
@@ -110,7 +127,8 @@ fn app(
     let replica = replica_name();
     let (database, follower) = keys_home(snapshot, &in_memory)?;
     let keys = Keys::new(database, follower, Arc::clone(&settings.keys));
-    let observer = Arc::new(Count::new(Arc::clone(&metrics)));
+    let events = Arc::new(Events::default());
+    let observer = Arc::new(Count::new(Arc::clone(&metrics), Arc::clone(&events)));
     let plan = plan(snapshot, &in_memory)?;
     let work = Work::new(Identity { replica: replica.clone() }, base_env(&sources.environment), plan, observer);
     let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
@@ -124,13 +142,16 @@ fn app(
         tasks: Tasks::default(),
         snapshot: ArcSwap::new(Arc::clone(snapshot)),
         last_reload: ArcSwapOption::empty(),
-        disk: ArcSwap::from_pointee(Disk { matches: true, problems: Vec::new() }),
+        events,
+        revisions: Arc::new(Revisions::open(&settings.server.data_dir, part)),
+        disk: ArcSwap::from_pointee(Disk { matches: true, since: Timestamp::now(), hash: None, problems: Vec::new() }),
         address: ArcSwapOption::empty(),
         admin_address: ArcSwapOption::empty(),
         committed: Notify::new(),
         workers: ArcSwap::from_pointee(Vec::new()),
         in_memory,
         homes: Homes::default(),
+        last_good: AtomicU64::new(0),
         keys_loaded: AtomicBool::new(false),
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),
@@ -142,7 +163,16 @@ fn app(
 }
 
 /// The actor that will change the settings, with what was read first.
-fn reloader(app: &Arc<App>, sources: Sources, front: Arc<dyn Front>, log: Log, loaded: Loaded) -> Reloader {
+fn reloader(
+    app: &Arc<App>,
+    sources: Sources,
+    front: Arc<dyn Front>,
+    log: Log,
+    loaded: Loaded,
+    broken: Option<Broken>,
+) -> Reloader {
+    let (running, running_text) = (loaded.digest, loaded.base_text.clone());
+    let loaded = broken.map_or(loaded, |broken| broken.loaded);
     let mut watch = Watch::new();
     watch.follow(&loaded.files);
     Reloader {
@@ -152,8 +182,9 @@ fn reloader(app: &Arc<App>, sources: Sources, front: Arc<dyn Front>, log: Log, l
         log,
         watch,
         seen: loaded.digest,
-        running: loaded.digest,
-        running_text: loaded.base_text.clone(),
+        seen_hash: None,
+        running,
+        running_text,
         cut_off: None,
         loaded,
         attempts: 1,

@@ -4,12 +4,14 @@
 use super::stores::{Store, StoreKind};
 use super::{Home, Settings};
 use crate::config::compare::{KeyChange, Said, node_of};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
 /// What a change of a node takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing: it means the same.
     Unchanged,

@@ -13,6 +13,8 @@ mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`
 mod cli; // the command line against a running server
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
+mod disk; // whether the files say what is running
+mod events; // what happens, as it happens
 mod http; // the API's manners
 mod identity; // the same database under another address, and another one under the same name
 mod keys; // the life of an API key, in each home
@@ -23,6 +25,7 @@ mod outcome; // what a reload answers
 mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
+mod revisions; // what was made of the settings, and starting from what ran last
 mod stores; // stores that are down, die and come back
 mod storm; // reloads without pause under load
 mod tidy; // the layers, and what every file owes its reader
