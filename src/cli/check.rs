@@ -31,6 +31,9 @@ pub(super) struct Check {
     /// A file with the token for that server [default: MONOLITH_TOKEN, else data/dev.token].
     #[arg(long, value_name = "FILE", requires = "against")]
     token_file: Option<PathBuf>,
+    /// The authority that signed the certificate of that server, in PEM.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -43,7 +46,7 @@ enum Format {
 impl Check {
     pub(super) fn run(&self, sources: &Sources) -> Result<ExitCode, Failure> {
         if let Some(url) = &self.against {
-            return against::run(url, self.token_file.clone(), sources, self.format);
+            return against::run(url, [self.token_file.clone(), self.ca_file.clone()], sources, self.format);
         }
         let loaded = config::load(sources);
         let compiled = settings::compile(&loaded, Timestamp::now());

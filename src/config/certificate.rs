@@ -8,7 +8,7 @@ use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
 /// The two files as they were read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pem {
     /// The certificate chain.
     pub cert: Vec<u8>,

@@ -1,6 +1,7 @@
 //! Reads texts that somebody posted in the place of the files, under the environment and the flags of this process.
 //! It opens no file, runs no command and resolves no secret: a secret is what it is now as long as its source is the same.
 
+use super::certificate::{self, Pem};
 use super::compare::{Said, Secrets, node_of};
 use super::files::Reader;
 use super::layers::Layer;
@@ -32,6 +33,8 @@ pub struct Frame<'a> {
     pub texts: &'a BTreeMap<String, Secret>,
     /// What they say.
     pub said: Said<'a>,
+    /// The certificate and its key, where there is one.
+    pub pem: Option<&'a Pem>,
 }
 
 /// Stands for a secret that was not looked up; long and varied enough for every rule about secrets.
@@ -46,7 +49,11 @@ pub fn read(posted: &Posted, frame: Frame<'_>, sources: &Sources) -> Loaded {
         let nothing = Secrets::new();
         let said = Said { values: &understood.walked.values, hidden: &understood.walked.hidden, secrets: &nothing };
         let declared = understood.walked.written.as_ref().map(|written| &written.secrets);
-        by_sources(declared, frame.said, said, &understood.walked.places, &mut understood.problems)
+        let secrets = by_sources(declared, frame.said, said, &understood.walked.places, &mut understood.problems);
+        // The files of a certificate are compared by their names alone, as the sources of secrets are.
+        let tls = |values: &serde_json::Value| values.get("server").and_then(|server| server.get("tls")).cloned();
+        let same = tls(frame.said.values) == tls(&understood.walked.values);
+        LookedUp { secrets, pem: frame.pem.filter(|_| same).cloned() }
     };
     let (base_dir, profile) = (frame.base_dir, frame.profile);
     understand(texts(posted, frame), Place { base_dir, base_name: base_name(frame.texts), profile }, sources, look_up)
@@ -59,7 +66,10 @@ pub fn read_again(texts: BTreeMap<String, Secret>, base_dir: &Path, profile: &st
     let look_up = |understood: &mut Understood| {
         let declared = understood.walked.written.as_ref().map(|written| &written.secrets);
         let mut files = Reader::new(base_dir);
-        secrets::resolve(declared, &understood.walked.places, sources, &mut files, &mut understood.problems)
+        let (places, problems) = (&understood.walked.places, &mut understood.problems);
+        let secrets = secrets::resolve(declared, places, sources, &mut files, problems);
+        let tls = understood.walked.written.as_ref().and_then(|written| written.server.tls.as_ref());
+        LookedUp { secrets, pem: tls.and_then(|tls| certificate::read(tls, places, &mut files, problems)) }
     };
     understand(texts, Place { base_dir, base_name: &base_name, profile }, sources, look_up)
 }
@@ -78,11 +88,17 @@ struct Understood {
     problems: Problems,
 }
 
+/// What texts refer to.
+struct LookedUp {
+    secrets: Secrets,
+    pem: Option<Pem>,
+}
+
 fn understand(
     texts: BTreeMap<String, Secret>,
     place: Place<'_>,
     sources: &Sources,
-    look_up: impl FnOnce(&mut Understood) -> Secrets,
+    look_up: impl FnOnce(&mut Understood) -> LookedUp,
 ) -> Loaded {
     let mut problems = Problems::default();
     let mut notes = Vec::new();
@@ -105,7 +121,7 @@ fn understand(
         None => explain::Explain::default(),
     };
     let mut understood = Understood { walked, problems };
-    let secrets = look_up(&mut understood);
+    let LookedUp { secrets, pem } = look_up(&mut understood);
     let Understood { walked: walk::Read { written, values, hidden, places }, problems } = understood;
     Loaded {
         written,
@@ -114,6 +130,7 @@ fn understand(
         explain,
         places,
         secrets,
+        pem,
         profile: place.profile.to_owned(),
         base_dir: place.base_dir.to_path_buf(),
         base_file: None,

@@ -3,6 +3,7 @@
 
 use crate::auth::Auth;
 use crate::clock::Timestamp;
+use crate::config::certificate::Pem;
 use crate::config::compare::{Hidden, Said, Secrets};
 use crate::config::explain::Explain;
 use crate::config::posted::Frame;
@@ -56,6 +57,7 @@ pub(super) struct Basis {
     pub(super) texts: BTreeMap<String, Secret>,
     hidden: Hidden,
     secrets: Secrets,
+    pem: Option<Pem>,
 }
 
 /// One reading of the configuration that is valid, and what it means.
@@ -96,6 +98,7 @@ impl Snapshot {
                 texts: loaded.texts.clone(),
                 hidden: loaded.hidden.clone(),
                 secrets: loaded.secrets.clone(),
+                pem: loaded.pem.clone(),
             },
             explain: loaded.explain.clone(),
             warnings: candidate.warnings.clone(),
@@ -110,7 +113,7 @@ impl Snapshot {
 
     /// What posted texts are read against.
     pub(super) fn frame(&self) -> Frame<'_> {
-        let Basis { base_dir, texts, .. } = &self.basis;
-        Frame { base_dir, profile: &self.settings.profile.0, texts, said: self.meant().said }
+        let Basis { base_dir, texts, pem, .. } = &self.basis;
+        Frame { base_dir, profile: &self.settings.profile.0, texts, said: self.meant().said, pem: pem.as_ref() }
     }
 }

@@ -16,12 +16,13 @@ const MAX_VALUE: usize = 80;
 
 pub(super) fn run(
     url: &str,
-    token_file: Option<PathBuf>,
+    files: [Option<PathBuf>; 2],
     sources: &Sources,
     format: Format,
 ) -> Result<ExitCode, Failure> {
     crate::cli::install_cryptography();
-    let client = Server { url: Some(url.to_owned()), token_file }.with_token(sources)?;
+    let [token_file, ca_file] = files;
+    let client = Server { url: Some(url.to_owned()), token_file, ca_file }.with_token(sources)?;
     let plan = crate::cli::runtime()?.block_on(ask(&client, sources))?;
     match format {
         Format::Json => {
