@@ -57,7 +57,8 @@ impl Layer {
             Ok(document) => {
                 let mut layer = Self::empty(path, path);
                 layer.digest = Sha256::digest(text.as_bytes()).into();
-                let mut reading = Reading { path, text, spots: &mut layer.spots, problems };
+                let lines = Lines::of(path, text);
+                let mut reading = Reading { lines, spots: &mut layer.spots, problems };
                 layer.dict = reading.table("", document.as_table());
                 Some(layer)
             }
@@ -135,15 +136,14 @@ pub(super) fn inline(text: &str) -> Option<Value> {
     let document = Document::parse(format!("v = {text}")).ok()?;
     let mut problems = Problems::default();
     let mut spots = BTreeMap::new();
-    let mut reading = Reading { path: "", text: "", spots: &mut spots, problems: &mut problems };
+    let mut reading = Reading { lines: Lines::of("", ""), spots: &mut spots, problems: &mut problems };
     let dict = reading.table("", document.as_table());
     if problems.any() { None } else { dict.get("v").cloned() }
 }
 
 /// Turns toml_edit's items into figment's values and notes where they stood.
 struct Reading<'a> {
-    path: &'a str,
-    text: &'a str,
+    lines: Lines<'a>,
     spots: &'a mut BTreeMap<String, Spot>,
     problems: &'a mut Problems,
 }
@@ -211,14 +211,33 @@ impl Reading<'_> {
     }
 
     fn place(&self, offset: Option<usize>) -> Place {
-        offset.map_or(Place::Nowhere, |offset| place_in(self.path, self.text, offset))
+        offset.map_or(Place::Nowhere, |offset| self.lines.place(offset))
     }
 }
 
 /// Line and column, from one, of a byte offset in a text.
 pub(super) fn place_in(path: &str, text: &str, offset: usize) -> Place {
-    let before = text.get(..offset.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    Place::File { path: path.to_owned(), line, column }
+    Lines::of(path, text).place(offset)
+}
+
+/// Where the lines of a text begin: in a file of a thousand workers ten thousand places are asked for.
+struct Lines<'a> {
+    path: &'a str,
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(path: &'a str, text: &'a str) -> Self {
+        let after_newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { path, text, starts: std::iter::once(0).chain(after_newlines).collect() }
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let offset = offset.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        let column = self.text.get(start..offset).unwrap_or_default().chars().count() + 1;
+        Place::File { path: self.path.to_owned(), line, column }
+    }
 }
