@@ -7,6 +7,7 @@ mod caller; // who asks, and what the role allows: the permission is an argument
 mod config; // /api/admin/config
 mod connection; // one connection, its limits and its end
 mod events; // /api/admin/events
+mod docs; // /docs
 mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod keys; // /api/admin/api-keys

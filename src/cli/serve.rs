@@ -70,7 +70,7 @@ fn announce(app: &App) {
         return;
     }
     report::words(format_args!(
-        "\n  health    {url}/health\n  metrics   {admin_url}/metrics\n  openapi   {admin_url}/openapi.json\n"
+        "\n  health    {url}/health\n  metrics   {admin_url}/metrics\n  docs      {admin_url}/docs\n"
     ));
     if runtime::wants_dev_token(&snapshot.settings) {
         let file = dev::token_file(&snapshot.settings.server.data_dir);

@@ -4,7 +4,7 @@
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
-use super::{config, events, health, keys, metrics, stores, verify, whoami, workers};
+use super::{config, docs, events, health, keys, metrics, stores, verify, whoami, workers};
 use crate::runtime::App;
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
@@ -117,6 +117,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
         routes!(stores::list),
         routes!(whoami::whoami),
         routes!(description),
+        routes!(docs::docs),
     ];
     let base = OpenApiBuilder::new()
         .info(InfoBuilder::new().title("Monolith").version(crate::VERSION).description(Some(DESCRIPTION)).build())
@@ -150,16 +151,21 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
     responses((status = 200, body = serde_json::Value), (status = 401, body = wire::ProblemBody),
               (status = 404, body = wire::ProblemBody)))]
 pub(super) async fn description(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    may_be_read(&app, request).await?;
+    Ok(Json(document()).into_response())
+}
+
+/// Whether `server.docs` lets this caller read the description.
+pub(super) async fn may_be_read(app: &Arc<App>, request: Request) -> Result<(), ApiError> {
     let docs = app.snapshot().settings.server.docs;
     match docs {
-        Docs::Off => return Err(ApiError::not_found("path")),
+        Docs::Off => Err(ApiError::not_found("path")),
         Docs::Admin => {
             let (mut parts, _) = request.into_parts();
-            Viewer::from_request_parts(&mut parts, &app).await?;
+            Viewer::from_request_parts(&mut parts, app).await.map(drop)
         }
-        Docs::Public => {}
+        Docs::Public => Ok(()),
     }
-    Ok(Json(document()).into_response())
 }
 
 async fn not_found() -> ApiError {
