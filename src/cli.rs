@@ -14,11 +14,13 @@ mod smoke; // health, metrics, and a key's whole life on a running server
 mod token; // makes and inspects admin tokens
 
 use crate::config::Sources;
+use crate::config::commands::Commands;
 use crate::config::environment::Environment;
 use clap::{Args, Parser, Subcommand};
 use report::Failure;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// One binary and one TOML file that give a team the operated half of a service.
 #[derive(Debug, Parser)]
@@ -108,7 +110,14 @@ fn sources(from: &From) -> Result<Sources, Failure> {
         environment: Environment::of_this_process(),
         last_good: false,
         flags: from.set.iter().map(|set| ("--set".to_owned(), set.clone())).collect(),
+        commands: Commands::default(),
     })
+}
+
+/// The same for a command that cannot do without the secrets that programs tell.
+fn with_commands(sources: &Sources) -> Sources {
+    let commands = Commands::asked(&sources.environment, CancellationToken::new());
+    Sources { commands, ..sources.clone() }
 }
 
 /// A runtime for commands that ask a server or a store.

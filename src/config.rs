@@ -2,6 +2,7 @@
 //! The only reader of configuration files, of the environment and of secret sources; what it all means is `settings`.
 
 pub mod certificate; // the PEM files of server.tls
+pub mod commands; // secrets that programs tell
 pub mod compare; // which keys differ between two readings
 pub mod environment; // the variables of the process, and which keys they set
 pub mod excerpt; // the line that a mistake is in
@@ -19,8 +20,10 @@ mod syntax; // what is wrong with a text that is not TOML
 mod walk; // checks merged values against the schema
 pub mod written; // what can be typed
 
+use crate::name::SecretName;
 use crate::problem::{Place, Problem, Problems};
 use crate::secret::Secret;
+use commands::{Asked, Commands};
 use environment::Environment;
 use layers::Layer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +48,8 @@ pub struct Sources {
     pub flags: Vec<(String, String)>,
     /// `--last-good`: where the files are broken at the start, what ran last is started in their place.
     pub last_good: bool,
+    /// Whether programs are asked for secrets, and what they told so far.
+    pub commands: Commands,
 }
 
 /// One reading of all layers: what was written, where, and everything that is wrong with it.
@@ -65,6 +70,10 @@ pub struct Loaded {
     pub secrets: compare::Secrets,
     /// The files of `server.tls`, where it is set and both can be read.
     pub pem: Option<certificate::Pem>,
+    /// The secrets that programs tell.
+    pub commands: Vec<Asked>,
+    /// The secrets that are present but were not asked for; the value above only stands in for each.
+    pub unasked: BTreeSet<SecretName>,
     /// The profile's name.
     pub profile: String,
     /// The folder that relative paths start from.
@@ -171,7 +180,8 @@ pub fn load(sources: &Sources) -> Loaded {
         None => explain::Explain::default(),
     };
     let declared = written.as_ref().map(|w| &w.secrets);
-    let secrets = secrets::resolve(declared, &places, sources, &mut files, &mut problems);
+    let secrets::Resolved { secrets, commands, unasked } =
+        secrets::resolve(declared, &places, sources, &mut files, &mut problems);
     let tls = written.as_ref().and_then(|w| w.server.tls.as_ref());
     let pem = tls.and_then(|tls| certificate::read(tls, &places, &mut files, &mut problems));
     let digest = files.digest();
@@ -183,6 +193,8 @@ pub fn load(sources: &Sources) -> Loaded {
         places,
         secrets,
         pem,
+        commands,
+        unasked,
         profile,
         base_dir,
         texts: files.texts(),

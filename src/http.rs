@@ -6,8 +6,8 @@ mod body; // JSON bodies within their limit, queries and paths
 mod caller; // who asks, and what the role allows: the permission is an argument of the handler
 mod config; // /api/admin/config
 mod connection; // one connection, its limits and its end
-mod events; // /api/admin/events
 mod docs; // /docs
+mod events; // /api/admin/events
 mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod keys; // /api/admin/api-keys

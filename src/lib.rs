@@ -7,6 +7,7 @@
 pub mod clock; // instants and lengths of time
 pub mod name; // what people call things
 pub mod problem; // a mistake in the configuration
+mod process; // a group of processes that ends as a whole
 pub mod secret; // a value that must not be seen
 
 // 1: what was written

@@ -17,6 +17,7 @@ mod homes; // which databases keys and ledger live in
 mod last_good; // what ran last, where the files are broken at the start
 mod prepare; // the part of a reload that can fail
 mod publish; // tells everybody what came of an attempt
+mod refresh; // asks for secrets again
 mod reload; // the one actor that changes the settings
 mod shutdown; // from a signal to the end
 mod start; // from nothing to the first generation
@@ -27,6 +28,7 @@ pub use start::{StartError, start, wants_dev_token};
 
 use crate::clock::Timestamp;
 use crate::config::Sources;
+use crate::config::commands::Commands;
 use crate::keys::Keys;
 use crate::problem::Problem;
 use crate::store::Database;
@@ -82,6 +84,8 @@ pub struct App {
     pub events: Arc<events::Events>,
     /// What was made of the settings.
     pub revisions: Arc<revisions::Revisions>,
+    /// The programs that tell secrets, and what they told.
+    pub commands: Commands,
     snapshot: ArcSwap<Snapshot>,
     last_reload: ArcSwapOption<Report>,
     disk: ArcSwap<Disk>,

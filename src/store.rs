@@ -148,6 +148,16 @@ impl Store {
         changed
     }
 
+    /// Logs in and asks for nothing, within the limits for connecting and for one operation.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn login(&self) -> Result<(), StoreError> {
+        let limit = self.settings.connect_timeout + self.settings.operation_timeout;
+        let what = "logging in";
+        tokio::time::timeout(limit, self.ping()).await.map_err(|_| StoreError::TimedOut { what, limit })?
+    }
+
     /// Probes until it is told to stop, and tells each change of the state.
     pub async fn watch(&self, metrics: &Metrics, stop: &CancellationToken, told: &(dyn Fn(&Health) + Sync)) {
         while !stop.is_cancelled() {

@@ -1,7 +1,8 @@
 //! `monolith check`: compiles the configuration and prints every mistake in it.
-//! It reads files and variables, and opens no connection.
+//! It reads files and variables; unless it is told to, it opens no connection and runs no command.
 
 mod against; // what a running server would make of it
+mod connect; // logs in to every store
 
 use super::report::{self, Failure};
 use crate::clock::Timestamp;
@@ -9,15 +10,19 @@ use crate::config::{self, Sources};
 use crate::problem::{Place, Problem};
 use crate::settings::{self, Settings};
 use clap::{Args, ValueEnum};
+use connect::Tried;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n  \
+#[command(
+    after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n  monolith check --connect\n  \
                         monolith check --against http://127.0.0.1:8000\n\n\
                         JSON: {valid, errors, warnings}; each problem has key, message, hint and, where it was written, \
-                        file, line, column or env or flag. Exit code 3 where it is not valid.")]
+                        file, line, column or env or flag. Exit code 3 where it is not valid; \
+                        with --connect also 4 where a store does not answer, 5 where one refuses the login."
+)]
 pub(super) struct Check {
     /// How mistakes are printed: for people, or as one JSON document on standard output.
     #[arg(long, value_enum, default_value_t)]
@@ -34,6 +39,9 @@ pub(super) struct Check {
     /// The authority that signed the certificate of that server, in PEM.
     #[arg(long, value_name = "FILE", requires = "against")]
     ca_file: Option<PathBuf>,
+    /// Also ask commands for their secrets and log in to every store.
+    #[arg(long)]
+    connect: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -48,34 +56,52 @@ impl Check {
         if let Some(url) = &self.against {
             return against::run(url, [self.token_file.clone(), self.ca_file.clone()], sources, self.format);
         }
-        let loaded = config::load(sources);
+        let asking = if self.connect { super::with_commands(sources) } else { sources.clone() };
+        let loaded = config::load(&asking);
         let compiled = settings::compile(&loaded, Timestamp::now());
-        let (errors, warnings) = match &compiled {
+        let tried = self.try_stores(compiled.as_ref().ok().map(|(settings, _)| settings))?;
+        let (mut errors, warnings) = match &compiled {
             Ok((_, warnings)) => (Vec::new(), warnings.clone()),
             Err(problems) => (problems.errors(), problems.warnings()),
         };
-        let refused = !errors.is_empty() || (self.deny_warnings && !warnings.is_empty());
+        let denied = self.deny_warnings && !warnings.is_empty();
+        let code = match &tried {
+            _ if !errors.is_empty() || denied => ExitCode::from(3),
+            Some(tried) => tried.code(),
+            None => ExitCode::SUCCESS,
+        };
+        let failed = tried.as_ref().map(|tried| tried.problems(&loaded.places)).unwrap_or_default();
         if self.format == Format::Json {
+            errors.extend(failed.errors());
             let shown = |list: &[Problem]| list.iter().map(as_json).collect::<Vec<_>>();
-            let document = json!({ "valid": !refused, "errors": shown(&errors), "warnings": shown(&warnings) });
-            report::data(document);
-            return Ok(if refused { ExitCode::from(3) } else { ExitCode::SUCCESS });
+            let valid = errors.is_empty() && !denied;
+            report::data(json!({ "valid": valid, "errors": shown(&errors), "warnings": shown(&warnings) }));
+            return Ok(code);
         }
-        match compiled {
-            Err(problems) => Err(Failure::configuration(&problems)),
-            Ok((settings, warnings)) => {
-                report::warnings(&warnings);
-                for note in &loaded.notes {
-                    report::words(format_args!("note: {note}\n"));
-                }
-                if refused {
-                    report::words("error: there are warnings, and --deny-warnings was given\n");
-                    return Ok(ExitCode::from(3));
-                }
-                report::data(summary(&settings));
-                Ok(ExitCode::SUCCESS)
-            }
+        let (settings, warnings) = compiled.map_err(|problems| Failure::configuration(&problems))?;
+        report::warnings(&warnings);
+        for note in &loaded.notes {
+            report::words(format_args!("note: {note}\n"));
         }
+        for name in &loaded.unasked {
+            report::words(format_args!("note: secrets.{name} is told by a command, which was not run\n"));
+        }
+        tried.iter().flat_map(Tried::lines).for_each(report::data);
+        report::words(&failed);
+        if denied {
+            report::words("error: there are warnings, and --deny-warnings was given\n");
+        }
+        if !denied && !failed.any() {
+            report::data(summary(&settings));
+        }
+        Ok(code)
+    }
+
+    /// Logs in to the stores, where that was asked for and the configuration is good.
+    fn try_stores(&self, settings: Option<&Settings>) -> Result<Option<Tried>, Failure> {
+        let Some(settings) = settings.filter(|_| self.connect) else { return Ok(None) };
+        super::install_cryptography();
+        Ok(Some(super::runtime()?.block_on(connect::connect(settings))))
     }
 }
 

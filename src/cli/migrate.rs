@@ -20,7 +20,7 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) fn run(&self, sources: &Sources) -> Result<ExitCode, Failure> {
         super::install_cryptography();
-        let loaded = config::load(sources);
+        let loaded = config::load(&super::with_commands(sources));
         let (settings, warnings) =
             settings::compile(&loaded, Timestamp::now()).map_err(|problems| Failure::configuration(&problems))?;
         report::warnings(&warnings);

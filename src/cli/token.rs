@@ -53,7 +53,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 
 impl Token {
     pub(super) fn run(&self, sources: &Sources) -> Result<ExitCode, Failure> {
-        let loaded = config::load(sources);
+        let loaded = config::load(&super::with_commands(sources));
         let (settings, _) =
             settings::compile(&loaded, Timestamp::now()).map_err(|problems| Failure::configuration(&problems))?;
         let generated = generated(&settings)?;

@@ -43,6 +43,11 @@ impl Environment {
         self.get(name).and_then(OsStr::to_str)
     }
 
+    /// The variables that every program we start may see; no other may hold a secret of ours.
+    pub fn inherited(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
+        ["PATH", "HOME", "LANG", "TZ", "TMPDIR"].into_iter().filter_map(|name| Some((name, self.get(name)?)))
+    }
+
     fn starting_with(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &str, &OsStr)> {
         self.0
             .iter()

@@ -46,6 +46,8 @@ pub fn merge(mut stack: Vec<Layer>, profile: &str, problems: &mut Problems) -> M
     replace_whole_values(&mut stack);
     let mut layers = vec![defaults(&stack, profile)];
     layers.extend(stack);
+    // The built-in source of a secret is replaced like any other.
+    replace_whole_values(&mut layers);
     let figment = layers.iter().cloned().fold(Figment::new(), Figment::merge);
     Merged { layers, figment }
 }

@@ -5,6 +5,7 @@ use super::certificate::{self, Pem};
 use super::compare::{Said, Secrets, node_of};
 use super::files::Reader;
 use super::layers::Layer;
+use super::secrets::Resolved;
 use super::written::SecretSource;
 use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, lay_over, merge, schema, secrets, walk};
 use crate::name::SecretName;
@@ -53,6 +54,8 @@ pub fn read(posted: &Posted, frame: Frame<'_>, sources: &Sources) -> Loaded {
         // The files of a certificate are compared by their names alone, as the sources of secrets are.
         let tls = |values: &serde_json::Value| values.get("server").and_then(|server| server.get("tls")).cloned();
         let same = tls(frame.said.values) == tls(&understood.walked.values);
+        // Nothing is asked for a plan: what a program told before is what it tells.
+        let secrets = Resolved { secrets, ..Resolved::default() };
         LookedUp { secrets, pem: frame.pem.filter(|_| same).cloned() }
     };
     let (base_dir, profile) = (frame.base_dir, frame.profile);
@@ -90,7 +93,7 @@ struct Understood {
 
 /// What texts refer to.
 struct LookedUp {
-    secrets: Secrets,
+    secrets: Resolved,
     pem: Option<Pem>,
 }
 
@@ -121,7 +124,7 @@ fn understand(
         None => explain::Explain::default(),
     };
     let mut understood = Understood { walked, problems };
-    let LookedUp { secrets, pem } = look_up(&mut understood);
+    let LookedUp { secrets: Resolved { secrets, commands, unasked }, pem } = look_up(&mut understood);
     let Understood { walked: walk::Read { written, values, hidden, places }, problems } = understood;
     Loaded {
         written,
@@ -131,6 +134,8 @@ fn understand(
         places,
         secrets,
         pem,
+        commands,
+        unasked,
         profile: place.profile.to_owned(),
         base_dir: place.base_dir.to_path_buf(),
         base_file: None,

@@ -187,6 +187,11 @@ fn findings(app: &App, now: Timestamp) -> Vec<wire::Finding> {
     if let Some(trouble) = app.revisions.trouble() {
         find("revisions_not_kept", wire::Severity::Warning, "server.data_dir".into(), app.started_at, trouble);
     }
+    for trouble in app.commands.troubles() {
+        let message = format!("{} cannot be asked for again, its old value stays: {}", trouble.name, trouble.message);
+        let subject = format!("secrets.{}", trouble.name);
+        find("secret_refresh_failed", wire::Severity::Warning, subject, trouble.since, message);
+    }
     for worker in app.workers().iter() {
         let subject = format!("workers.{}", worker.name);
         if let Some(since) = worker.overdue_since {

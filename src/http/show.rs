@@ -70,6 +70,7 @@ pub(super) const fn trigger(trigger: Trigger) -> wire::Trigger {
     match trigger {
         Trigger::Start => wire::Trigger::Start,
         Trigger::File => wire::Trigger::File,
+        Trigger::Secret => wire::Trigger::Secret,
         Trigger::Signal => wire::Trigger::Signal,
         Trigger::Api => wire::Trigger::Api,
     }

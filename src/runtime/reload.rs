@@ -217,6 +217,7 @@ impl Reloader {
 
     fn is_running(&mut self, loaded: &Loaded) {
         self.running = loaded.digest;
+        self.sources.commands.adopt(loaded);
         self.running_text = loaded.base_text.clone();
     }
 

@@ -16,6 +16,8 @@ pub enum Trigger {
     Start,
     /// A file changed.
     File,
+    /// The value of a secret changed.
+    Secret,
     /// SIGHUP.
     Signal,
     /// Somebody asked over the API.

@@ -14,9 +14,10 @@ use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
 use super::tasks::Tasks;
 use super::watch::Watch;
-use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow};
+use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow, refresh};
 use crate::auth::dev;
 use crate::clock::Timestamp;
+use crate::config::commands::Commands;
 use crate::config::environment::Environment;
 use crate::config::{Loaded, Sources};
 use crate::keys::Keys;
@@ -60,6 +61,8 @@ pub async fn start(
     runs_workers: bool,
 ) -> Result<Arc<App>, StartError> {
     let began = Instant::now();
+    let tasks = Tasks::default();
+    sources.commands = Commands::asked(&sources.environment, tasks.stopping().clone());
     let points = FailPoints::from_environment(&sources.environment);
     let (candidate, broken) = match read(&sources, &points).await {
         Ok(candidate) => (candidate, None),
@@ -82,7 +85,7 @@ pub async fn start(
     let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
-    let (app, wishes) = app(&snapshot, part, metrics, points, &sources).map_err(StartError::Internal)?;
+    let (app, wishes) = app(&snapshot, part, metrics, points, tasks, &sources).map_err(StartError::Internal)?;
     let revision = broken.as_ref().map_or(0, |broken| broken.revision);
     app.last_good.store(revision, Ordering::Relaxed);
     let (ending, problems) = match &broken {
@@ -103,6 +106,8 @@ pub async fn start(
         problems,
     };
     reloader.publish(&Arc::new(report)).await;
+    app.commands.adopt(&reloader.loaded);
+    refresh::begin(&app);
     reloader.watch_stores(&snapshot);
     follow::begin(&app, runs_workers);
     keep_dev_token(&app, &snapshot)?;
@@ -117,6 +122,7 @@ fn app(
     part: Part,
     metrics: Arc<Metrics>,
     fail_points: FailPoints,
+    tasks: Tasks,
     sources: &Sources,
 ) -> Result<(Arc<App>, mpsc::Receiver<Request>), String> {
     let settings = &snapshot.settings;
@@ -139,7 +145,8 @@ fn app(
         metrics,
         keys: Arc::new(keys),
         work: Arc::new(work),
-        tasks: Tasks::default(),
+        tasks,
+        commands: sources.commands.clone(),
         snapshot: ArcSwap::new(Arc::clone(snapshot)),
         last_reload: ArcSwapOption::empty(),
         events,

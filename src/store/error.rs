@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// A refused login in one word for drivers whose own words say too much.
+pub(super) const LOGIN_REFUSED: &str = "authentication failed";
+
 /// Why a call to a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -46,6 +49,15 @@ impl StoreError {
         // PostgreSQL, appendix A: undefined_table, undefined_column. SQLite has one code for every mistake in a statement.
         matches!(code.as_deref(), Some("42P01" | "42703"))
             || ["no such table", "no such column"].iter().any(|beginning| message.starts_with(beginning))
+    }
+
+    /// Whether the login itself was refused: a user, a password.
+    #[must_use]
+    pub fn is_login(&self) -> bool {
+        // The SQLSTATEs of class 28, and what Redis and this program's own words call it.
+        const CODES: [&str; 4] = ["28000", "28P01", "NOAUTH", "WRONGPASS"];
+        matches!(self, Self::Refused { code, message, .. }
+            if code.as_deref().is_some_and(|code| CODES.contains(&code)) || message == LOGIN_REFUSED)
     }
 
     /// The name of the violated constraint.

@@ -1,7 +1,7 @@
 //! MongoDB behind the time-out seam. The driver waits thirty seconds for a server unless it is told otherwise, and its
 //! `connect_timeout` does not bound that wait, so both limits are set.
 
-use super::StoreError;
+use super::{StoreError, error::LOGIN_REFUSED};
 use crate::secret::Secret;
 use crate::settings::stores::Store;
 use mongodb::Client;
@@ -85,7 +85,7 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match &*error.kind {
             ErrorKind::Authentication { .. } => {
-                Self::Refused { message: "authentication failed".into(), code: None, constraint: None }
+                Self::Refused { message: LOGIN_REFUSED.into(), code: None, constraint: None }
             }
             ErrorKind::Command(command) => Self::Refused {
                 message: command.message.clone(),

@@ -1,7 +1,7 @@
 //! Redis behind the time-out seam: one multiplexed connection, made at the first use and thrown away after any failure.
 //! The driver's own manager stays with the address it once resolved, so that after a failover every write fails.
 
-use super::StoreError;
+use super::{StoreError, error::LOGIN_REFUSED};
 use crate::settings::stores::Store;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError};
@@ -84,7 +84,7 @@ impl From<RedisError> for StoreError {
         let broken = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
         match error.kind() {
             _ if broken => Self::Unreachable(error.to_string()),
-            ErrorKind::AuthenticationFailed => Self::refused("authentication failed", &error),
+            ErrorKind::AuthenticationFailed => Self::refused(LOGIN_REFUSED, &error),
             _ => Self::refused(&error.to_string(), &error),
         }
     }

@@ -26,6 +26,7 @@ mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod revisions; // what was made of the settings, and starting from what ran last
+mod secrets; // secrets as operators give them
 mod stores; // stores that are down, die and come back
 mod storm; // reloads without pause under load
 mod tidy; // the layers, and what every file owes its reader

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The modules from the lowest layer up. Those that stand in one line are siblings and never import each other, but for
 /// the words, which may.
 const LAYERS: [&[&str]; 10] = [
-    &["name", "secret", "problem", "clock"],
+    &["name", "secret", "problem", "clock", "process"],
     &["config"],
     &["settings"],
     &["telemetry"],

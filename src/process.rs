@@ -1,0 +1,61 @@
+//! A group of processes that ends as a whole, also when nobody waits for it any more: a program that a worker runs, or one that
+//! tells a secret. The only place of the program that speaks to the operating system past the standard library.
+
+use std::process::Command;
+
+/// A process group; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Group(Option<libc::pid_t>);
+
+impl Group {
+    /// The group that this process leads.
+    pub(crate) fn led_by(process: Option<u32>) -> Self {
+        Self(process.and_then(|id| libc::pid_t::try_from(id).ok()))
+    }
+
+    /// Asks the group to end.
+    pub(crate) fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Kills whatever is left of the group. Its number stays taken while a member lives, and is not used again once nobody does.
+    pub(crate) fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.0 = None;
+    }
+
+    #[expect(unsafe_code, reason = "the standard library cannot signal a process group")]
+    fn signal(&self, signal: libc::c_int) {
+        if let Some(leader) = self.0 {
+            // SAFETY: kill takes two numbers and touches no memory of ours; the group is one that we made.
+            unsafe { libc::kill(-leader, signal) };
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Has the leader killed when the thread that started it ends, which is when this process dies, also by `kill -9`.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a child can only ask for this between fork and exec")]
+pub(crate) fn die_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = std::os::unix::process::parent_id;
+    let ours = std::process::id();
+    // SAFETY: prctl and getppid are async-signal-safe and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // The parent may have died before the line above.
+            if parent() == ours { Ok(()) } else { Err(std::io::Error::from_raw_os_error(libc::ESRCH)) }
+        });
+    }
+}
+
+/// Other systems have no such request; there a command outlives a killed server.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn die_with_parent(_: &mut Command) {}
