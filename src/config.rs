@@ -94,6 +94,10 @@ pub struct Loaded {
     pub files: BTreeSet<PathBuf>,
     /// SHA-256 over the content of those files, as this reading found them.
     pub digest: [u8; 32],
+    /// The files among them that hold no secret.
+    pub open_files: files::Open,
+    /// Whether a mounted folder was swapped under this reading, so that it counts for nothing.
+    torn: bool,
 }
 
 impl Loaded {
@@ -147,9 +151,23 @@ impl Places {
     }
 }
 
-/// Reads all layers once. Never fails: everything that is wrong stands in [`Loaded::problems`].
+/// How often a reading is begun again because a version of a mounted folder was taken away under it.
+const MAX_TORN: usize = 5;
+
+/// Reads all layers. Never fails: everything that is wrong stands in [`Loaded::problems`].
 #[must_use]
 pub fn load(sources: &Sources) -> Loaded {
+    let mut loaded = load_once(sources);
+    for _ in 1..MAX_TORN {
+        if !loaded.torn {
+            break;
+        }
+        loaded = load_once(sources);
+    }
+    loaded
+}
+
+fn load_once(sources: &Sources) -> Loaded {
     let mut problems = Problems::default();
     let mut notes = Vec::new();
     let (base_file, base_dir) = base_of(sources);
@@ -184,7 +202,7 @@ pub fn load(sources: &Sources) -> Loaded {
         secrets::resolve(declared, &places, sources, &mut files, &mut problems);
     let tls = written.as_ref().and_then(|w| w.server.tls.as_ref());
     let pem = tls.and_then(|tls| certificate::read(tls, &places, &mut files, &mut problems));
-    let digest = files.digest();
+    let (digest, open_files, torn) = (files.digest(), files.open(), files.is_torn());
     Loaded {
         written,
         values,
@@ -205,6 +223,8 @@ pub fn load(sources: &Sources) -> Loaded {
         notes,
         files: files.seen(),
         digest,
+        open_files,
+        torn,
     }
 }
 

@@ -9,19 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The largest configuration or secret file: a thousand workers take a tenth of it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// How many folders up a mounted one is looked for: a ConfigMap's items may have paths of their own.
+const MOUNT_DEPTH: usize = 4;
 
 /// Reads files of one reading, all from the same version of a mounted ConfigMap.
 #[derive(Debug)]
 pub struct Reader {
     base_dir: PathBuf,
-    /// What `..data` pointed at when this reading began: kubelet swaps that link, and layers must never mix.
-    data: Option<PathBuf>,
+    /// What the `..data` of each mounted folder pointed at when this reading first met it: kubelet swaps that link, and
+    /// files of two versions must never mix.
+    pins: BTreeMap<PathBuf, Option<PathBuf>>,
+    /// Whether a version was taken away while it was read.
+    torn: bool,
     /// What was found in each file that was asked for.
     seen: BTreeMap<PathBuf, [u8; 32]>,
+    /// The files among them that hold one secret each.
+    secrets: BTreeSet<PathBuf>,
     /// The texts of layers, by the name they are shown under.
     texts: BTreeMap<String, Secret>,
 }
@@ -32,8 +40,10 @@ impl Reader {
     pub fn new(base_dir: &Path) -> Self {
         Self {
             base_dir: base_dir.to_path_buf(),
-            data: base_dir.join("..data").canonicalize().ok(),
+            pins: BTreeMap::new(),
+            torn: false,
             seen: BTreeMap::new(),
+            secrets: BTreeSet::new(),
             texts: BTreeMap::new(),
         }
     }
@@ -50,15 +60,29 @@ impl Reader {
         self.seen.keys().cloned().collect()
     }
 
+    /// The files among them that hold no secret.
+    #[must_use]
+    pub(super) fn open(&self) -> Open {
+        let found = || self.seen.iter().filter(|(file, _)| !self.secrets.contains(*file));
+        Open { files: found().map(|(file, _)| file.clone()).collect(), digest: digest_of(found()) }
+    }
+
+    /// Reads a file that holds one secret.
+    pub(super) fn secret(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        self.secrets.insert(path.to_path_buf());
+        self.read(path)
+    }
+
+    /// Whether a version of a mounted folder was taken away while it was read, so that the reading counts for nothing.
+    #[must_use]
+    pub(super) const fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// SHA-256 over the content of the files that were asked for, exactly as they were read.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        for (file, found) in &self.seen {
-            hasher.update(file.as_os_str().as_encoded_bytes());
-            hasher.update(found);
-        }
-        hasher.finalize().into()
+        digest_of(self.seen.iter())
     }
 
     /// Reads a layer; a file that is absent is none.
@@ -109,7 +133,7 @@ impl Reader {
     }
 
     /// The bytes of a file once more, or none.
-    pub(super) fn text_of(&self, path: &Path) -> Vec<u8> {
+    pub(super) fn text_of(&mut self, path: &Path) -> Vec<u8> {
         self.read_plain(path).unwrap_or_default()
     }
 
@@ -127,7 +151,7 @@ impl Reader {
         result
     }
 
-    fn read_plain(&self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read_plain(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         let path = self.pinned(path);
         // A pipe would hold us until somebody writes into it; opened this way, it says at once what it is.
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
@@ -142,12 +166,23 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// A path below the mounted folder, in the version that this reading began with.
-    fn pinned(&self, path: &Path) -> PathBuf {
-        match (&self.data, path.strip_prefix(&self.base_dir)) {
-            (Some(data), Ok(inside)) if data.join(inside).exists() => data.join(inside),
-            _ => path.to_path_buf(),
+    /// A path below a mounted folder, in the version that this reading began with.
+    fn pinned(&mut self, path: &Path) -> PathBuf {
+        for folder in path.ancestors().skip(1).take(MOUNT_DEPTH) {
+            let pin =
+                self.pins.entry(folder.to_path_buf()).or_insert_with(|| folder.join("..data").canonicalize().ok());
+            let (Some(version), Ok(inside)) = (pin.as_ref(), path.strip_prefix(folder)) else { continue };
+            if inside.components().any(|part| part == Component::ParentDir) {
+                break;
+            }
+            let file = version.join(inside);
+            if file.exists() {
+                return file;
+            }
+            // Kubelet removes the old version after the swap.
+            self.torn |= !version.exists();
         }
+        path.to_path_buf()
     }
 
     /// A path as people want to read it: short where it stands beside the base file.
@@ -155,6 +190,24 @@ impl Reader {
         let from = self.base_dir.as_path();
         path.strip_prefix(from).unwrap_or(path).display().to_string()
     }
+}
+
+/// The files of one reading but for those of secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Open {
+    /// The files, also those that do not exist.
+    pub files: BTreeSet<PathBuf>,
+    /// SHA-256 over their content.
+    pub digest: [u8; 32],
+}
+
+fn digest_of<'a>(found: impl Iterator<Item = (&'a PathBuf, &'a [u8; 32])>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (file, content) in found {
+        hasher.update(file.as_os_str().as_encoded_bytes());
+        hasher.update(content);
+    }
+    hasher.finalize().into()
 }
 
 /// SHA-256 over the content of files, found or not: equal as long as a reading would find the same.

@@ -108,7 +108,7 @@ impl Resolver<'_> {
             }
             SecretSource { env: None, file: Some(path), command: None, literal: None, .. } => {
                 let path_from_base = self.files.base_dir().join(path);
-                match self.files.read(&path_from_base) {
+                match self.files.secret(&path_from_base) {
                     Ok(bytes) => {
                         self.not_empty(key, "file", Secret::new(without_newline(bytes)), format!("the file {path}"))
                     }

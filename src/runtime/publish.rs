@@ -102,7 +102,8 @@ fn log(report: &Report) {
         .collect();
     match report.ending {
         Ending::Applied => {
-            tracing::info!(generation, %hash, "settings applied: generation {generation}, {}", effects.join(", "));
+            let trigger = report.trigger;
+            tracing::info!(generation, %hash, ?trigger, "settings applied: generation {generation}, {}", effects.join(", "));
         }
         Ending::Unchanged => tracing::debug!(generation, %hash, "the files say what is running already"),
         Ending::Rejected => {

@@ -7,7 +7,7 @@ use super::publish;
 use super::report::{Ending, NodeReport, Rejection, Report, Trigger};
 use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
-use super::watch::{Watch, digest, settled};
+use super::watch::{Watch, content, digest, settled};
 use super::{App, Front, Request};
 use crate::clock::Timestamp;
 use crate::config::{self, Loaded, Sources};
@@ -125,7 +125,9 @@ impl Reloader {
         }
         let Some(settled) = settled(&self.loaded.base_dir, &self.loaded.files).await else { return };
         if settled != self.seen && !self.may_be_half_written(settled).await {
-            self.attempt(Trigger::File, None).await;
+            let open = &self.loaded.open_files;
+            let same = digest(&self.loaded.base_dir, &open.files).await == open.digest;
+            self.attempt(if same { Trigger::Secret } else { Trigger::File }, None).await;
         }
     }
 
@@ -133,8 +135,7 @@ impl Reloader {
     /// and it may well be valid. It must stay as it is for a while before it is believed.
     async fn may_be_half_written(&mut self, digest: [u8; 32]) -> bool {
         let Some(file) = self.loaded.base_file.clone().or_else(|| self.sources.config.clone()) else { return false };
-        let text =
-            tokio::task::spawn_blocking(move || std::fs::read(file).unwrap_or_default()).await.unwrap_or_default();
+        let text = content(&self.loaded.base_dir, file).await;
         let running = self.running_text.expose();
         if text.is_empty() || text.len() >= running.len() || !running.starts_with(&text) {
             self.cut_off = None;
@@ -153,8 +154,8 @@ impl Reloader {
     pub(super) async fn attempt(&mut self, trigger: Trigger, actor: Option<String>) -> Arc<Report> {
         let began = Instant::now();
         self.attempts += 1;
-        if trigger != Trigger::File {
-            // Whoever asks may ask in the middle of a write; a file trigger has waited for it already.
+        if !matches!(trigger, Trigger::File | Trigger::Secret) {
+            // Whoever asks may ask in the middle of a write; who looked at the files has waited for it already.
             settled(&self.loaded.base_dir, &self.loaded.files).await;
         }
         let outcome = self.change().await;

@@ -98,6 +98,12 @@ pub(super) async fn digest(base_dir: &Path, watched: &BTreeSet<PathBuf>) -> [u8;
     tokio::task::spawn_blocking(move || files::digest(&base_dir, &watched)).await.unwrap_or_default()
 }
 
+/// The content of one file now, within the bounds for all of them: it may have become a pipe that never ends.
+pub(super) async fn content(base_dir: &Path, file: PathBuf) -> Vec<u8> {
+    let mut reader = files::Reader::new(base_dir);
+    tokio::task::spawn_blocking(move || reader.read(&file).unwrap_or_default()).await.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

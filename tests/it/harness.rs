@@ -271,6 +271,11 @@ impl Api {
         Self { url: url.to_owned(), token, http }
     }
 
+    /// The token it asks with.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, |request| request).await
     }

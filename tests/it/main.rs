@@ -26,9 +26,12 @@ mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod revisions; // what was made of the settings, and starting from what ran last
+mod rotate; // rotated passwords on real servers
 mod secrets; // secrets as operators give them
+mod sentinel; // no secret is ever told
 mod stores; // stores that are down, die and come back
 mod storm; // reloads without pause under load
+mod swaps; // the ways in which a file changes in the field
 mod tidy; // the layers, and what every file owes its reader
 mod tls; // certificates, shown and swapped
 mod tokens; // who may do what, and the attacks on admin tokens
