@@ -7,7 +7,7 @@ use super::files::Reader;
 use super::layers::Layer;
 use super::secrets::Resolved;
 use super::written::SecretSource;
-use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, lay_over, merge, schema, secrets, walk};
+use super::{LayerInfo, Loaded, Places, Sources, empty_base, explain, files, lay_over, merge, schema, secrets, walk};
 use crate::name::SecretName;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
@@ -146,6 +146,8 @@ fn understand(
         notes,
         files: BTreeSet::new(),
         digest: [0; 32],
+        open_files: files::Open::default(),
+        torn: false,
     }
 }
 
