@@ -76,7 +76,7 @@ async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
     let settings = Arc::clone(&app.snapshot().settings);
     let ledger = app.work.ledger_database();
     bring_up_to_date(&settings, &settings.scheduler.store, &ledger).await?;
-    app.homes.opened_ledger(&ledger).await.map(drop)
+    app.homes.opened_ledger(&ledger).await
 }
 
 /// Asks the ledger about the workers, so that /health and /metrics need not.
