@@ -2,12 +2,10 @@
 //! Neither probe depends on a store: restarting every replica never repaired a database.
 
 use super::caller::Anyone;
-use super::show;
+use super::{findings, show};
 use crate::clock::Timestamp;
-use crate::problem::Problem;
 use crate::runtime::report::Ending;
 use crate::runtime::{App, Part};
-use crate::store::health::State as StoreState;
 use crate::work::{WorkerState, WorkerView};
 use axum::Json;
 use axum::extract::State;
@@ -15,10 +13,6 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use monolith_client::wire;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long before a certificate expires somebody is asked to look at it: two weeks leave a week-end and a holiday.
-const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// 200 while the process runs.
 #[utoipa::path(get, path = "/health/live", tag = "operations", responses((status = 200, body = String)))]
@@ -65,7 +59,7 @@ fn why_not_ready(app: &App) -> String {
 async fn look(app: &App, with_causes: bool) -> wire::Health {
     let now = Timestamp::now();
     let snapshot = app.snapshot();
-    let findings = findings(app, now);
+    let findings = findings::all(app, now);
     let disk = app.disk();
     wire::Health {
         status: status(app, &findings),
@@ -137,81 +131,4 @@ fn workers(app: &App) -> wire::WorkersHealth {
         overdue: count(&|worker| worker.overdue_since.is_some()),
         paused: count(&|worker| worker.state == WorkerState::Paused),
     }
-}
-
-/// What an operator should look at, worst first.
-fn findings(app: &App, now: Timestamp) -> Vec<wire::Finding> {
-    let snapshot = app.snapshot();
-    let mut findings = Vec::new();
-    let mut find = |code: &str, severity, subject: String, since, message: String| {
-        findings.push(wire::Finding { code: code.into(), severity, subject, since: show::time(since), message });
-    };
-    if let Some(tls) = &snapshot.settings.server.tls {
-        let subject = "server.tls".to_owned();
-        if tls.not_after <= now {
-            let message = format!("the certificate expired at {}", tls.not_after);
-            find("certificate_expired", wire::Severity::Error, subject, tls.not_after, message);
-        } else if tls.not_after.before(EXPIRES_SOON) <= now {
-            let message = format!("the certificate expires at {}", tls.not_after);
-            find("certificate_expires", wire::Severity::Warning, subject, tls.not_after.before(EXPIRES_SOON), message);
-        }
-    }
-    for (name, store) in &snapshot.stores {
-        let health = store.health();
-        if health.state == StoreState::Down {
-            let why = health.error.unwrap_or_default();
-            find(
-                "store_down",
-                wire::Severity::Error,
-                format!("stores.{name}"),
-                health.since,
-                format!("{name} is down: {why}"),
-            );
-        }
-    }
-    if app.has_keys() && !app.keys.is_fresh() {
-        let since = now.before(app.keys.age().unwrap_or_default());
-        let message = "the key index was not proved fresh for more than two seconds".to_owned();
-        find("key_index_stale", wire::Severity::Warning, "keys".into(), since, message);
-    }
-    if let Some(report) = app.last_reload().filter(|report| report.ending == Ending::Rejected) {
-        let first = report.problems.first().map(Problem::to_string).unwrap_or_default();
-        let message = format!("the last reload was rejected, generation {} keeps running: {first}", report.generation);
-        find("config_rejected", wire::Severity::Error, "config".into(), app.disk().since, message);
-    }
-    if let Some(revision) = app.last_good() {
-        let message =
-            format!("the files were broken at the start: revision {revision}, which ran last, runs in their place");
-        find("config_last_good", wire::Severity::Error, "config".into(), app.started_at, message);
-    }
-    if let Some(trouble) = app.revisions.trouble() {
-        find("revisions_not_kept", wire::Severity::Warning, "server.data_dir".into(), app.started_at, trouble);
-    }
-    for trouble in app.commands.troubles() {
-        let message = format!("{} cannot be asked for again, its old value stays: {}", trouble.name, trouble.message);
-        let subject = format!("secrets.{}", trouble.name);
-        find("secret_refresh_failed", wire::Severity::Warning, subject, trouble.since, message);
-    }
-    for worker in app.workers().iter() {
-        let subject = format!("workers.{}", worker.name);
-        if let Some(since) = worker.overdue_since {
-            let message = format!("{} is overdue", worker.name);
-            find("worker_overdue", wire::Severity::Warning, subject.clone(), since, message);
-        }
-        if worker.consecutive_failures > 0 {
-            let since = worker.last_run.as_ref().and_then(|run| run.finished_at).unwrap_or(now);
-            let why = worker.last_run.as_ref().and_then(|run| run.error.clone()).unwrap_or_default();
-            let message = format!("{} failed {} times in a row: {why}", worker.name, worker.consecutive_failures);
-            find("worker_failing", wire::Severity::Warning, subject, since, message);
-        }
-    }
-    if !app.keys.database().is_persistent() {
-        let message = "API keys are kept in memory and are gone at restart".to_owned();
-        find("keys_in_memory", wire::Severity::Info, "keys.store".into(), app.started_at, message);
-    }
-    for warning in &snapshot.warnings {
-        find("config_warning", wire::Severity::Warning, warning.key.clone(), snapshot.since, warning.message.clone());
-    }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    findings
 }

@@ -1,0 +1,117 @@
+//! What an operator should look at, worst first, each with since when: the heart of `/health` for whoever has a token.
+//! It judges what others know; nothing is asked of a store here.
+
+use super::show;
+use crate::clock::Timestamp;
+use crate::problem::Problem;
+use crate::runtime::App;
+use crate::runtime::report::Ending;
+use crate::store::health::State as StoreState;
+use monolith_client::wire::{Finding, Severity};
+use std::time::Duration;
+
+/// How long before its end a certificate is worth a word.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Everything worth a look.
+pub(super) fn all(app: &App, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    findings.certificate(app, now);
+    findings.stores(app);
+    findings.keys(app, now);
+    findings.config(app);
+    findings.secrets(app);
+    findings.workers(app, now);
+    findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, code: &str, severity: Severity, subject: impl Into<String>, since: Timestamp, message: String) {
+        let (code, subject, since) = (code.to_owned(), subject.into(), show::time(since));
+        self.0.push(Finding { code, severity, subject, since, message });
+    }
+
+    fn certificate(&mut self, app: &App, now: Timestamp) {
+        let snapshot = app.snapshot();
+        let Some(tls) = &snapshot.settings.server.tls else { return };
+        let (subject, end) = ("server.tls", tls.not_after);
+        if end <= now {
+            self.add("certificate_expired", Severity::Error, subject, end, format!("the certificate expired at {end}"));
+        } else if end.before(EXPIRES_SOON) <= now {
+            let message = format!("the certificate expires at {end}");
+            self.add("certificate_expires", Severity::Warning, subject, end.before(EXPIRES_SOON), message);
+        }
+    }
+
+    fn stores(&mut self, app: &App) {
+        for (name, store) in &app.snapshot().stores {
+            let health = store.health();
+            if health.state == StoreState::Down {
+                let message = format!("{name} is down: {}", health.error.unwrap_or_default());
+                self.add("store_down", Severity::Error, format!("stores.{name}"), health.since, message);
+            }
+        }
+    }
+
+    fn keys(&mut self, app: &App, now: Timestamp) {
+        if app.has_keys() && !app.keys.is_fresh() {
+            let since = now.before(app.keys.age().unwrap_or_default());
+            let message = "the key index was not proved fresh for more than two seconds".to_owned();
+            self.add("key_index_stale", Severity::Warning, "keys", since, message);
+        }
+        if !app.keys.database().is_persistent() {
+            let message = "API keys are kept in memory and are gone at restart".to_owned();
+            self.add("keys_in_memory", Severity::Info, "keys.store", app.started_at, message);
+        }
+    }
+
+    fn config(&mut self, app: &App) {
+        if let Some(report) = app.last_reload().filter(|report| report.ending == Ending::Rejected) {
+            let first = report.problems.first().map(Problem::to_string).unwrap_or_default();
+            let running = report.generation;
+            let message = format!("the last reload was rejected, generation {running} keeps running: {first}");
+            self.add("config_rejected", Severity::Error, "config", app.disk().since, message);
+        }
+        if let Some(revision) = app.last_good() {
+            let message =
+                format!("the files were broken at the start: revision {revision}, which ran last, runs in their place");
+            self.add("config_last_good", Severity::Error, "config", app.started_at, message);
+        }
+        if let Some(trouble) = app.revisions.trouble() {
+            self.add("revisions_not_kept", Severity::Warning, "server.data_dir", app.started_at, trouble);
+        }
+        let snapshot = app.snapshot();
+        for warning in &snapshot.warnings {
+            let (subject, message) = (warning.key.clone(), warning.message.clone());
+            self.add("config_warning", Severity::Warning, subject, snapshot.since, message);
+        }
+    }
+
+    fn secrets(&mut self, app: &App) {
+        for trouble in app.commands.troubles() {
+            let message =
+                format!("{} cannot be asked for again, its old value stays: {}", trouble.name, trouble.message);
+            let subject = format!("secrets.{}", trouble.name);
+            self.add("secret_refresh_failed", Severity::Warning, subject, trouble.since, message);
+        }
+    }
+
+    fn workers(&mut self, app: &App, now: Timestamp) {
+        for worker in app.workers().iter() {
+            let subject = format!("workers.{}", worker.name);
+            if let Some(since) = worker.overdue_since {
+                let message = format!("{} is overdue", worker.name);
+                self.add("worker_overdue", Severity::Warning, subject.clone(), since, message);
+            }
+            if worker.consecutive_failures > 0 {
+                let since = worker.last_run.as_ref().and_then(|run| run.finished_at).unwrap_or(now);
+                let why = worker.last_run.as_ref().and_then(|run| run.error.clone()).unwrap_or_default();
+                let message = format!("{} failed {} times in a row: {why}", worker.name, worker.consecutive_failures);
+                self.add("worker_failing", Severity::Warning, subject, since, message);
+            }
+        }
+    }
+}
