@@ -9,7 +9,7 @@ mod routes;
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
@@ -22,6 +22,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a reload may take in all: it logs in to every changed store, each with its own time-out.
 pub const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one stream of events is listened to; its reader notices earlier when it falls silent.
+pub const EVENTS_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The largest body that is read: 500 runs with their attempts are below 2 MiB, and no answer may fill the memory.
 pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -35,6 +37,9 @@ pub enum Trust {
     /// Anybody's: only where nothing secret is sent and the answer decides nothing that matters to others.
     Anybody,
 }
+
+/// What a stream of events calls itself.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// A server, and the token it is asked with.
 #[derive(Debug, Clone)]
@@ -140,6 +145,20 @@ impl Client {
         Answer::read(what, response, |e| self.not_answered(e, limit)).await
     }
 
+    /// Sends a request whose answer has no end; what is not a success is read whole.
+    async fn stream(&self, request: RequestBuilder) -> Result<reqwest::Response, Error> {
+        let (client, request) = request.build_split();
+        let request = request.map_err(|e| Error::Address { what: "the request".into(), why: innermost(&e) })?;
+        let what = format!("{} {}", request.method(), request.url().path());
+        let response = client.execute(request).await.map_err(|e| self.not_answered(&e, CALL_TIMEOUT))?;
+        let events = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM));
+        match (response.status().is_success(), events) {
+            (true, true) => Ok(response),
+            (true, false) => Err(Error::Unreadable { what, why: "it is no stream of events".into() }),
+            (false, _) => Err(Answer::read(what, response, |e| self.not_answered(e, CALL_TIMEOUT)).await?.into_error()),
+        }
+    }
+
     /// Asks a probe: 200 is yes, 503 is no, and everything else is not the answer of a probe.
     async fn probe(&self, path: &[&str]) -> Result<bool, Error> {
         let answer = self.send(self.anonymous_at(Method::GET, path)?).await?;
@@ -154,12 +173,12 @@ impl Client {
         let url = self.base_url().to_owned();
         if error.is_connect() && error.is_timeout() {
             let cause = format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
-            return Error::Unreachable { url, cause };
+            return Error::Unreachable { url, cause, sent: false };
         }
         if error.is_timeout() {
             return Error::TimedOut { url, limit };
         }
-        Error::Unreachable { url, cause: innermost(error) }
+        Error::Unreachable { url, cause: innermost(error), sent: !error.is_connect() }
     }
 }
 

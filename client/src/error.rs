@@ -23,6 +23,8 @@ pub enum Error {
         url: String,
         /// Why, as the operating system or TLS says it.
         cause: String,
+        /// Whether the request may have arrived: there was a connection, and it broke.
+        sent: bool,
     },
     /// Somebody took the call and did not answer in time.
     #[error("{url} did not answer within {} s", limit.as_secs())]
@@ -74,6 +76,17 @@ impl Error {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.problem().is_some_and(|problem| problem.status == 404)
+    }
+
+    /// Whether the server does not have the route at all, as one of another version or a gateway; not that a thing it
+    /// was asked for is missing.
+    #[must_use]
+    pub fn is_not_served(&self) -> bool {
+        self.problem().is_some_and(|problem| match (problem.status, problem.detail.as_deref()) {
+            (404, Some(detail)) => detail == "there is no such path",
+            (404, None) | (405, _) => true,
+            _ => false,
+        })
     }
 
     /// What to do about it, where that can be told.

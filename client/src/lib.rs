@@ -5,6 +5,8 @@
 pub mod client;
 /// Why a call failed, in the words and exit codes of the command line.
 pub mod error;
+/// The stream of what changes.
+pub mod events;
 /// The bearer token of a caller, which never prints itself.
 pub mod token;
 /// The bodies of the API, exactly as they travel.

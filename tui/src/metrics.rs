@@ -11,7 +11,7 @@ const BREAKS_LABELS: [char; 5] = ['{', '}', ',', '=', '"'];
 
 /// All samples of one text.
 #[derive(Debug)]
-pub(crate) struct Samples(Vec<Sample>);
+struct Samples(Vec<Sample>);
 
 /// A few numbers that say what a server does; null where it does not count them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -28,9 +28,35 @@ pub(crate) struct Traffic {
     pub(crate) verifications: BTreeMap<String, u64>,
 }
 
+/// What one look at the metrics gave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Reading {
+    pub(crate) traffic: Traffic,
+    /// What was counted of each route.
+    pub(crate) routes: Vec<RouteCount>,
+}
+
+/// What was counted of one route since the start of the server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RouteCount {
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) requests: f64,
+    /// Answered with 5xx.
+    pub(crate) failed: f64,
+    /// How many took at most so many seconds, bounds rising.
+    pub(crate) buckets: Vec<(f64, f64)>,
+}
+
+/// Reads a whole text, or says why it cannot be read.
+pub(crate) fn read(text: &str) -> Result<Reading, String> {
+    let samples = Samples::read(text)?;
+    Ok(Reading { traffic: samples.traffic(), routes: samples.routes() })
+}
+
 impl Samples {
     /// Reads a whole text, or says why it cannot be read.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    fn read(text: &str) -> Result<Self, String> {
         if text.trim_start().starts_with('<') {
             return Err("it is an HTML page".into());
         }
@@ -53,7 +79,7 @@ impl Samples {
     }
 
     /// The numbers that the console shows.
-    pub(crate) fn traffic(&self) -> Traffic {
+    fn traffic(&self) -> Traffic {
         let class = |status: String| status.chars().next().map_or(status.clone(), |digit| format!("{digit}xx"));
         Traffic {
             samples: self.0.iter().map(lines_of).sum(),
@@ -62,6 +88,35 @@ impl Samples {
             memory_bytes: self.gauge("process_resident_memory_bytes"),
             verifications: self.sums("monolith_key_verifications_total", "code", |code| code),
         }
+    }
+
+    /// What was counted of each route, by method and route.
+    fn routes(&self) -> Vec<RouteCount> {
+        let mut routes: BTreeMap<(String, String), RouteCount> = BTreeMap::new();
+        for sample in &self.0 {
+            if !matches!(sample.metric.as_str(), "http_requests_total" | "http_request_duration_seconds") {
+                continue;
+            }
+            let label = |name| unescape(sample.labels.get(name).unwrap_or("?"));
+            let key = (label("method"), label("route"));
+            let count = routes.entry(key.clone()).or_insert_with(|| {
+                let (method, route) = key;
+                RouteCount { method, route, ..RouteCount::default() }
+            });
+            match &sample.value {
+                Value::Histogram(buckets) => {
+                    count.buckets = buckets.iter().map(|bucket| (bucket.less_than, bucket.count)).collect();
+                }
+                Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => {
+                    count.requests += value;
+                    if label("status").starts_with('5') {
+                        count.failed += value;
+                    }
+                }
+                Value::Summary(_) => {}
+            }
+        }
+        routes.into_values().collect()
     }
 
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Sample, f64)> {

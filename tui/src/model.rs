@@ -1,204 +1,293 @@
-//! What was learnt about a server, as values: what is known, what is not served, and what could not be read.
-//! No clock, no socket and no screen: the same values always mean the same.
+//! Everything the console knows: its targets with what each source said, and what the operator is doing.
+//! It is changed in `update` alone and drawn in `view` alone; no socket, no clock, no terminal.
+
+/// What is asked before anything changes, and what is shown once.
+pub(crate) mod dialog;
+/// What an operator should look at, computed.
+pub(crate) mod findings;
+/// Rates and charts out of counters.
+pub(crate) mod history;
+/// A line that is being typed.
+pub(crate) mod line;
+/// Rows and columns: filter, sort, selection by id.
+pub(crate) mod rows;
+/// The columns of each list.
+pub(crate) mod tables;
+/// One server.
+pub(crate) mod target;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use monolith_client::wire::{Finding, Health, HealthStatus, Key, KeyState, List, Severity, Store, StoreState, Worker};
-use serde::Serialize;
+use crate::clock::{At, Now};
+use crate::keymap::{Keymap, Screen};
+use crate::message::{Command, Interest, TargetId};
+use crate::theme::{ASCII, Glyphs, Theme, UNICODE};
+use dialog::Dialog;
+use line::Line;
+use rows::{List, ListState};
+use target::Target;
 
-use crate::metrics::Traffic;
+/// How long changes are allowed after they were unlocked.
+pub(crate) const UNLOCKED: Duration = Duration::from_secs(5 * 60);
+/// Messages that are kept.
+const MESSAGES: usize = 500;
+/// How long a remark stands in the footer.
+const TOAST: Duration = Duration::from_secs(4);
 
-/// The exit code of a token that was refused.
-const UNAUTHORIZED: u8 = 5;
-
-/// Everything that one round of questions taught.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Status {
-    /// The address that was asked.
-    pub(crate) server: String,
-    /// What the server says of itself.
-    pub(crate) health: Health,
-    /// Its stores, with causes.
-    pub(crate) stores: Part<Vec<Store>>,
-    /// Its keys, counted.
-    pub(crate) keys: Part<KeyCount>,
-    /// Its workers.
-    pub(crate) workers: Part<Vec<Worker>>,
-    /// A few numbers of its metrics.
-    pub(crate) traffic: Part<Traffic>,
-}
-
-/// One thing that was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "answer", content = "value", rename_all = "snake_case")]
-pub(crate) enum Part<T> {
-    /// The server told.
-    Known(T),
-    /// The server does not have this route.
-    NotServed,
-    /// It was not asked, for want of a token.
-    NeedsToken,
-    /// It did not tell.
-    Failed(Failed),
-}
-
-/// Why a part is not known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Failed {
-    /// In words.
-    pub(crate) why: String,
-    /// What to do about it.
-    pub(crate) hint: Option<String>,
-    /// The exit code it leads to.
-    pub(crate) exit_code: u8,
-}
-
-impl Failed {
-    /// Whether telling both would tell one thing twice: a refused token names another request each time.
-    fn is_same(&self, other: &Self) -> bool {
-        self.why == other.why || (self.exit_code == UNAUTHORIZED && other.exit_code == UNAUTHORIZED)
-    }
-}
-
-/// Keys by state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct KeyCount {
-    /// How many were seen.
-    pub(crate) seen: usize,
-    /// Whether there are more than were seen.
-    pub(crate) more: bool,
-    /// How many of those that were seen are in each state.
-    pub(crate) states: BTreeMap<KeyState, usize>,
-}
-
-impl From<List<Key>> for KeyCount {
-    fn from(list: List<Key>) -> Self {
-        let mut count = Self { seen: list.items.len(), more: list.next.is_some(), states: BTreeMap::new() };
-        for key in list.items {
-            *count.states.entry(key.state).or_default() += 1;
-        }
-        count
-    }
-}
-
-impl<T> Part<T> {
-    fn failed(&self) -> Option<&Failed> {
-        match self {
-            Self::Failed(failed) => Some(failed),
-            _ => None,
-        }
-    }
-}
-
-impl Status {
-    /// 0 healthy, 1 degraded or down, else the code of the worst question that went wrong.
-    pub(crate) fn exit_code(&self) -> u8 {
-        let own = u8::from(self.health.status != HealthStatus::Ok);
-        self.failures().iter().map(|failed| failed.exit_code).fold(own, u8::max)
-    }
-
-    /// The questions that went wrong, each reason once.
-    pub(crate) fn failures(&self) -> Vec<&Failed> {
-        let parts = [self.stores.failed(), self.keys.failed(), self.workers.failed(), self.traffic.failed()];
-        let mut told: Vec<&Failed> = Vec::new();
-        for failed in parts.into_iter().flatten() {
-            if !told.iter().any(|other| other.is_same(failed)) {
-                told.push(failed);
-            }
-        }
-        told
-    }
-
-    /// What an operator should look at, worst first and oldest first; `None` where only a token would tell.
-    pub(crate) fn findings(&self) -> Option<Vec<&Finding>> {
-        let mut findings: Vec<_> = self.health.findings.as_ref()?.iter().collect();
-        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.since.cmp(&b.since)));
-        Some(findings)
-    }
-
-    /// The stores with all that is known of them: the route, else the causes in the health, else the bare states.
-    pub(crate) fn store_rows(&self) -> Vec<StoreRow> {
-        if let Part::Known(stores) = &self.stores {
-            return stores.iter().cloned().map(|store| (store.name.clone(), store.state, Some(store))).collect();
-        }
-        let details = self.health.store_details.as_ref();
-        let row = |(name, &state): (&String, &StoreState)| {
-            let store = details.and_then(|all| all.get(name)).cloned().map(|own| Store::new(name, state, own));
-            (name.clone(), state, store)
-        };
-        self.health.stores.iter().map(row).collect()
-    }
-}
-
-/// A store's name, its state, and the rest where it is known.
-pub(crate) type StoreRow = (String, StoreState, Option<Store>);
-
-/// How good or bad something is, for whoever draws it.
+/// How things look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Good,
-    Doubtful,
-    Bad,
-    Quiet,
+pub(crate) struct Look {
+    pub(crate) theme: Theme,
+    pub(crate) ascii: bool,
 }
 
-impl From<HealthStatus> for Tone {
-    fn from(status: HealthStatus) -> Self {
-        match status {
-            HealthStatus::Ok => Self::Good,
-            HealthStatus::Degraded => Self::Doubtful,
-            HealthStatus::Down => Self::Bad,
+impl Look {
+    pub(crate) const fn glyphs(self) -> &'static Glyphs {
+        if self.ascii { &ASCII } else { &UNICODE }
+    }
+}
+
+/// The whole.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) current: TargetId,
+    pub(crate) screen: Screen,
+    pub(crate) keymap: Keymap,
+    pub(crate) look: Look,
+    pub(crate) size: (u16, u16),
+    pub(crate) mouse: bool,
+    pub(crate) lists: BTreeMap<List, ListState>,
+    pub(crate) pane: Pane,
+    pub(crate) dialog: Option<Dialog>,
+    /// Input before this moment is for what stood there before the dialog.
+    pub(crate) deaf_until: At,
+    pub(crate) prompt: Option<Prompt>,
+    pub(crate) toast: Option<(String, At)>,
+    /// The target as it was when it was frozen, and when that was.
+    pub(crate) frozen: Option<(Box<Target>, At)>,
+    /// Which target may be changed, and until when.
+    pub(crate) unlocked: Option<(TargetId, At)>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) messages: Vec<Message>,
+    /// How many messages were there when the operator last looked.
+    pub(crate) messages_seen: u64,
+    pub(crate) messages_total: u64,
+    /// How many points of the charts lie to the right of the screen.
+    pub(crate) earlier: usize,
+    pub(crate) tickets: u64,
+    /// What each target is asked for out of turn.
+    pub(crate) nudges: Vec<Interest>,
+    /// What the pollers of each target were last told.
+    pub(crate) told: Vec<Interest>,
+    /// How far a long text is scrolled.
+    pub(crate) scroll: usize,
+    /// Whether the end of an output is followed.
+    pub(crate) follow: bool,
+    pub(crate) logs_of: Option<String>,
+}
+
+/// Which of the lists of a screen is shown.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Pane {
+    pub(crate) work: WorkPane,
+    pub(crate) config: ConfigPane,
+    pub(crate) logs: bool,
+}
+
+/// How deep the operator looks into scheduled work.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum WorkPane {
+    #[default]
+    Workers,
+    Runs {
+        worker: String,
+    },
+    Output {
+        worker: String,
+        run: String,
+    },
+}
+
+/// A list of the configuration screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ConfigPane {
+    #[default]
+    Values,
+    Revisions,
+    Replicas,
+}
+
+/// A line at the bottom that is being typed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prompt {
+    pub(crate) kind: PromptKind,
+    pub(crate) line: Line,
+    /// Which of the suggestions is chosen.
+    pub(crate) chosen: usize,
+}
+
+/// What a prompt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PromptKind {
+    Filter,
+    Palette,
+    Explain,
+    Plan,
+}
+
+/// A command that was sent and has not been answered, or whose end nobody knows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pending {
+    pub(crate) ticket: u64,
+    pub(crate) target: TargetId,
+    pub(crate) command: Command,
+    pub(crate) sent_at: At,
+    /// Since when nobody knows how it ended; it is looked for in what the server lists, and never sent again.
+    pub(crate) unknown_since: Option<At>,
+    /// What the server's clock said when it was sent.
+    pub(crate) sent_ms: i64,
+}
+
+/// Something the console had to say.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub(crate) struct Message {
+    /// Its number since the start.
+    pub(crate) number: u64,
+    pub(crate) at: String,
+    pub(crate) bad: bool,
+    /// The target and the source, or the console.
+    pub(crate) from: String,
+    pub(crate) text: String,
+}
+
+impl Model {
+    pub(crate) fn new(targets: Vec<Target>, keymap: Keymap, look: Look) -> Self {
+        let told = vec![Interest::default(); targets.len()];
+        let nudges = told.clone();
+        Self {
+            targets,
+            current: 0,
+            screen: Screen::Overview,
+            keymap,
+            look,
+            size: (80, 24),
+            mouse: false,
+            lists: BTreeMap::new(),
+            pane: Pane::default(),
+            dialog: None,
+            deaf_until: Duration::ZERO,
+            prompt: None,
+            toast: None,
+            frozen: None,
+            unlocked: None,
+            pending: Vec::new(),
+            messages: Vec::new(),
+            messages_seen: 0,
+            messages_total: 0,
+            earlier: 0,
+            tickets: 0,
+            nudges,
+            told,
+            scroll: 0,
+            follow: true,
+            logs_of: None,
         }
     }
-}
 
-impl From<StoreState> for Tone {
-    fn from(state: StoreState) -> Self {
-        match state {
-            StoreState::Up => Self::Good,
-            StoreState::Down => Self::Bad,
-            StoreState::Unknown => Self::Doubtful,
+    /// The target whose screens are shown, as it is.
+    pub(crate) fn target(&self) -> &Target {
+        // There is always one: the settings refuse an empty list.
+        self.targets.get(self.current).unwrap_or(&self.targets[0])
+    }
+
+    pub(crate) fn target_mut(&mut self) -> &mut Target {
+        let current = if self.current < self.targets.len() { self.current } else { 0 };
+        &mut self.targets[current]
+    }
+
+    /// The target as it is drawn: as it is, or as it was when it was frozen.
+    pub(crate) fn shown(&self) -> &Target {
+        self.frozen.as_ref().map_or_else(|| self.target(), |(target, _)| target)
+    }
+
+    /// The moment that ages are told at: in a frozen picture no figure grows older.
+    pub(crate) fn shown_at(&self, now: Now) -> Now {
+        match &self.frozen {
+            Some((_, at)) => Now { at: *at, unix_ms: now.unix_ms - ms(now.at.saturating_sub(*at)) },
+            None => now,
         }
     }
-}
 
-impl From<Severity> for Tone {
-    fn from(severity: Severity) -> Self {
-        match severity {
-            Severity::Info => Self::Quiet,
-            Severity::Warning => Self::Doubtful,
-            Severity::Error => Self::Bad,
+    /// The list that keys act on, where the screen has one.
+    pub(crate) fn list(&self) -> Option<List> {
+        Some(match self.screen {
+            Screen::Overview => List::Findings,
+            Screen::Traffic => List::Routes,
+            Screen::Stores => List::Stores,
+            Screen::Workers => match self.pane.work {
+                WorkPane::Workers => List::Workers,
+                WorkPane::Runs { .. } => List::Runs,
+                WorkPane::Output { .. } => return None,
+            },
+            Screen::Config => match self.pane.config {
+                ConfigPane::Values => List::Values,
+                ConfigPane::Revisions => List::Revisions,
+                ConfigPane::Replicas => List::Replicas,
+            },
+            Screen::Audit if self.pane.logs => List::Logs,
+            Screen::Audit => List::Audit,
+            Screen::Keys => List::Keys,
+            Screen::Targets => List::Targets,
+            Screen::Messages => List::Messages,
+        })
+    }
+
+    pub(crate) fn list_state(&self, list: List) -> &ListState {
+        static NONE: ListState = ListState::EMPTY;
+        self.lists.get(&list).unwrap_or(&NONE)
+    }
+
+    /// Whether the current target may be changed.
+    pub(crate) fn is_unlocked(&self, now: At) -> bool {
+        self.unlocked.is_some_and(|(target, until)| target == self.current && now < until)
+    }
+
+    /// Says something in the footer, for a moment.
+    pub(crate) fn toast(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some((text.into(), now.at + TOAST));
+    }
+
+    /// Keeps something that was said, for the screen of messages.
+    pub(crate) fn note(&mut self, bad: bool, from: impl Into<String>, text: impl Into<String>, now: Now) {
+        if self.messages.len() >= MESSAGES {
+            self.messages.remove(0);
         }
+        self.messages_total += 1;
+        let (number, at) = (self.messages_total, crate::clock::rfc3339(now.unix_ms));
+        self.messages.push(Message { number, at, bad, from: from.into(), text: text.into() });
+    }
+
+    /// Says something in the footer and keeps it.
+    pub(crate) fn say(&mut self, bad: bool, text: impl Into<String>, now: Now) {
+        let text = text.into();
+        let from = self.target().name.clone();
+        self.note(bad, from, text.clone(), now);
+        self.toast(text, now);
+    }
+
+    /// Opens a dialog; what was typed before it could be read is not for it.
+    pub(crate) fn ask(&mut self, dialog: Dialog, now: Now) {
+        /// Nobody reads a question faster.
+        const DEAF: Duration = Duration::from_millis(300);
+        self.deaf_until = now.at + DEAF;
+        self.scroll = 0;
+        self.dialog = Some(dialog);
     }
 }
 
-/// An instant without its date's `T` and its fraction: `2026-01-31 08:15:00`.
-pub(crate) fn clock(time: &str) -> String {
-    let whole = time.split_once('.').map_or(time.trim_end_matches('Z'), |(whole, _)| whole);
-    whole.replacen('T', " ", 1)
+/// A span in milliseconds, as instants of the API are counted.
+pub(crate) fn ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
-
-/// Seconds in the two largest units: `3h 12m`.
-pub(crate) fn span(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
-}
-
-/// Bytes in the unit that people read: `23.5 MiB`.
-#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-pub(crate) fn size(bytes: u64) -> String {
-    const MIB: u64 = 1024 * 1024;
-    match bytes {
-        ..1024 => format!("{bytes} B"),
-        1024..MIB => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / MIB as f64),
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,286 +1,99 @@
-//! Draws what was learnt: a head line, then one panel for each part, worst things first.
-//! It is pure: the same status and width are always the same cells, on a screen or in a file.
+//! Draws the model into a frame. It is pure: the same model at the same moment is always the same cells.
+//! It fits every size from one cell up: columns, panels and words go in a declared order.
 
-/// A titled table that knows how high it is.
-mod panel;
+/// Charts out of characters.
+mod chart;
+/// Dialogs over the screen.
+mod dialog;
+/// The lines around every screen.
+mod head;
+/// A list with its columns.
+mod list;
+/// The screen that everything starts from.
+mod overview;
+/// Draws into cells.
+mod pen;
+/// The other screens.
+mod screens;
 
-use std::collections::BTreeMap;
-
-use monolith_client::wire::{Run, RunState, Store, Worker, WorkerState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style, Stylize};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
 
-use crate::metrics::Traffic;
-use crate::model::{KeyCount, Part, Status, Tone, clock, size, span};
-use panel::Panel;
+use crate::clock::Now;
+use crate::feed::Condition;
+use crate::keymap::Screen;
+use crate::model::Model;
+use crate::model::target::SourceView;
+use crate::theme::Tone;
+use crate::update::select;
+use crate::words;
+use pen::{Pen, take};
 
-/// Lines above the panels.
-const HEAD: u16 = 3;
-/// Characters of a hash that tell it from every other one that is about.
-const HASH: usize = 12;
+/// Below this there is one line.
+const SMALL: (u16, u16) = (40, 10);
 
-/// The whole status, as high as it needs to be.
-pub(crate) fn draw(status: &Status, width: u16) -> Buffer {
-    let view = View::new(status);
-    let area = Rect::new(0, 0, width, view.height());
-    let mut buffer = Buffer::empty(area);
-    view.render(area, &mut buffer);
-    buffer
-}
-
-/// A status that is ready to be drawn; a frame renders it like any other widget.
-struct View<'a> {
-    head: Vec<Line<'a>>,
-    panels: Vec<Panel<'a>>,
-}
-
-impl<'a> View<'a> {
-    fn new(status: &'a Status) -> Self {
-        let panels = vec![findings(status), stores(status), workers(status), keys(status), traffic(&status.traffic)];
-        Self { head: head(status), panels }
+/// Draws everything.
+pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
+    let area = frame.area;
+    let mut pen = Pen::new(frame, model.look);
+    pen.clear(area);
+    if area.width < SMALL.0 || area.height < SMALL.1 {
+        head::tiny(&mut pen, area, model, now);
+        return;
     }
-
-    fn height(&self) -> u16 {
-        self.panels.iter().map(Panel::height).fold(HEAD, u16::saturating_add)
+    let mut body = area;
+    head::header(&mut pen, take(&mut body, 1), model, now);
+    head::tabs(&mut pen, take(&mut body, 1), model);
+    if model.screen != Screen::Overview {
+        head::strip(&mut pen, take(&mut body, 1), model);
     }
-}
-
-impl Widget for View<'_> {
-    fn render(self, area: Rect, buffer: &mut Buffer) {
-        let mut rest = area;
-        for line in self.head {
-            line.render(take(&mut rest, 1), buffer);
-        }
-        take(&mut rest, 1);
-        for panel in self.panels {
-            let height = panel.height();
-            panel.render(take(&mut rest, height), buffer);
-        }
+    let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
+    body.height = body.height.saturating_sub(1);
+    let cx = select::cx(model, now);
+    match model.screen {
+        Screen::Overview => overview::draw(&mut pen, body, model, cx, now),
+        screen => screens::draw(&mut pen, body, model, screen, cx, now),
+    }
+    if model.prompt.is_some() {
+        head::prompt(&mut pen, footer, area, model);
+    } else {
+        head::footer(&mut pen, footer, model, now);
+    }
+    if let Some(shown) = &model.dialog {
+        dialog::draw(&mut pen, area, model, shown);
     }
 }
 
-/// Cuts rows off the top of what is left.
-fn take(rest: &mut Rect, rows: u16) -> Rect {
-    let rows = rows.min(rest.height);
-    let top = Rect { height: rows, ..*rest };
-    *rest = Rect { y: rest.y + rows, height: rest.height - rows, ..*rest };
-    top
-}
-
-fn head(status: &Status) -> Vec<Line<'_>> {
-    let health = &status.health;
-    let word = format!(" {} ", health.status.as_str().to_uppercase());
-    let disk = match health.config.disk_matches_running {
-        Some(true) => quiet("disk matches"),
-        Some(false) => toned(Tone::Doubtful, "disk differs from what runs"),
-        None => quiet("disk not compared yet"),
+/// How a source is, in a sign and words: what stands at the end of the title of its panel.
+fn source_words(view: &SourceView<'_>) -> (Tone, String) {
+    let why = view.trouble.map(|trouble| words::clean(trouble.why()).into_owned()).unwrap_or_default();
+    let again = || {
+        let next = words::steps(view.next_in);
+        format!("{why} (try {}, next in {next})", view.failures + 1)
     };
-    let hash: String = health.config.hash.as_deref().unwrap_or("none yet").chars().take(HASH).collect();
-    let dot = || quiet(" · ");
-    let ready = if health.ready { quiet("ready") } else { toned(Tone::Doubtful, "not ready") };
-    vec![
-        Line::from(vec![
-            // The one word that has to be seen from across the room.
-            toned(health.status.into(), word).reversed().bold(),
-            Span::raw(format!(" monolith {} ", health.version)),
-            quiet(format!("at {}", status.server)),
-            dot(),
-            ready,
-            dot(),
-            quiet(format!("up {}", span(health.uptime_s))),
-        ]),
-        Line::from(vec![
-            Span::raw(format!(" profile {}", health.profile)),
-            dot(),
-            Span::raw(format!("generation {}", health.generation)),
-            dot(),
-            Span::raw(format!("config {hash}")),
-            dot(),
-            disk,
-        ]),
-    ]
-}
-
-fn findings(status: &Status) -> Panel<'_> {
-    let Some(findings) = status.findings() else {
-        return Panel::note("Findings", quiet("shown with a token"));
-    };
-    if findings.is_empty() {
-        return Panel::note("Findings", quiet("nothing to report"));
-    }
-    let title = format!("Findings {}", findings.len());
-    let rows = findings.into_iter().map(|finding| {
-        vec![
-            toned(finding.severity.into(), finding.severity.as_str()),
-            Span::raw(&finding.code),
-            Span::raw(&finding.subject),
-            quiet(clock(&finding.since)),
-            Span::raw(&finding.message),
-        ]
-    });
-    Panel::table(title, &["SEVERITY", "CODE", "ABOUT", "SINCE (UTC)", "WHAT"], rows.collect())
-}
-
-fn stores(status: &Status) -> Panel<'_> {
-    let rows = status.store_rows();
-    if rows.is_empty() {
-        return Panel::note("Stores", quiet("none declared"));
-    }
-    let title = match unknown(&status.stores) {
-        Some(why) => format!("Stores {}, details {why}", rows.len()),
-        None => format!("Stores {}", rows.len()),
-    };
-    let rows = rows.into_iter().map(|(name, state, store)| {
-        let mut row = vec![Span::raw(name), toned(state.into(), state.as_str())];
-        row.extend(store.map(store_cells).unwrap_or_default());
-        row
-    });
-    Panel::table(title, &["NAME", "STATE", "KIND", "LATENCY", "POOL", "SINCE (UTC)", "ERROR"], rows.collect())
-}
-
-fn store_cells<'a>(store: Store) -> Vec<Span<'a>> {
-    let pool = store.pool.map(|pool| format!("{} of {} idle", pool.idle, pool.size));
-    vec![
-        Span::raw(store.kind.as_str()),
-        Span::raw(store.latency_ms.map_or_else(dash, |ms| format!("{ms} ms"))),
-        Span::raw(pool.unwrap_or_else(dash)),
-        quiet(store.since.as_deref().map_or_else(dash, clock)),
-        toned(Tone::Bad, store.error.unwrap_or_default()),
-    ]
-}
-
-fn workers(status: &Status) -> Panel<'_> {
-    let count = &status.health.workers;
-    let parts =
-        [(count.running, "running"), (count.failing, "failing"), (count.overdue, "overdue"), (count.paused, "paused")];
-    let counted: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!(", {n} {word}")).collect();
-    let title = format!("Workers {}{counted}", count.total);
-    match &status.workers {
-        Part::Known(workers) if !workers.is_empty() => {
-            let rows = workers.iter().map(worker_row).collect();
-            Panel::table(title, &["NAME", "STATE", "KIND", "NEXT TICK (UTC)", "LAST RUN", "NOTE"], rows)
-        }
-        other => Panel::note(title, quiet(unknown(other).unwrap_or("none declared"))),
+    let age = view.age.map(words::steps).unwrap_or_default();
+    let span = view.failing_for.map(words::steps).unwrap_or_default();
+    match view.condition {
+        Condition::Loading => (Tone::Quiet, "loading".to_owned()),
+        // Its age is at most this, and the words stand still while all is well.
+        Condition::Fresh => (Tone::Quiet, fresh_words(view)),
+        Condition::Failing => (Tone::Doubtful, format!("NOT ANSWERING {}", again())),
+        Condition::Stale => (Tone::Old, format!("~ STALE {age}")),
+        Condition::Unreachable => (Tone::Bad, format!("UNREACHABLE {span}: {}", again())),
+        Condition::Unauthorized => (Tone::Doubtful, format!("TOKEN REFUSED: {why}")),
+        Condition::Forbidden => (Tone::Doubtful, format!("FORBIDDEN: {why}")),
+        Condition::NeedsToken | Condition::NotServed => (Tone::Quiet, why),
+        Condition::Refused => (Tone::Doubtful, format!("REFUSED: {why}")),
+        Condition::Unreadable => (Tone::Doubtful, format!("UNREADABLE: {why}")),
     }
 }
 
-fn worker_row(worker: &Worker) -> Vec<Span<'_>> {
-    let tone = match worker.state {
-        WorkerState::Idle | WorkerState::Running => Tone::Good,
-        WorkerState::Paused | WorkerState::ConfigSplit => Tone::Doubtful,
-        WorkerState::Disabled => Tone::Quiet,
-    };
-    vec![
-        Span::raw(&worker.name),
-        toned(tone, worker.state.as_str()),
-        Span::raw(worker.kind.as_str()),
-        Span::raw(worker.next.first().map_or_else(dash, |time| clock(time))),
-        worker.last_run.as_ref().map_or_else(|| Span::raw("-"), last_run),
-        toned(Tone::Doubtful, note(worker)),
-    ]
-}
-
-fn last_run(run: &Run) -> Span<'_> {
-    let tone = match run.state {
-        RunState::Failed | RunState::TimedOut | RunState::Lost => Tone::Bad,
-        RunState::Succeeded => Tone::Good,
-        _ => Tone::Quiet,
-    };
-    toned(tone, run.state.as_str())
-}
-
-/// What is odd about a worker, worst first.
-fn note(worker: &Worker) -> String {
-    let overdue = worker.overdue_since.as_deref().map(|since| format!("overdue since {}", clock(since)));
-    let failing = (worker.consecutive_failures > 0).then(|| format!("{} failures", worker.consecutive_failures));
-    let paused = worker.paused.as_ref().map(|pause| format!("{}: {}", pause.by, pause.reason));
-    [overdue, failing, paused].into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn keys(status: &Status) -> Panel<'_> {
-    let keys = &status.health.keys;
-    let kept = match keys.persistent {
-        true => Span::raw(format!("in {}", keys.store)),
-        false => toned(Tone::Doubtful, "in memory, gone at a restart"),
-    };
-    let fresh = match (keys.fresh, keys.age_ms) {
-        (true, _) => quiet("current"),
-        (false, Some(age)) => toned(Tone::Bad, format!("{age} ms old")),
-        (false, None) => toned(Tone::Bad, "not loaded yet"),
-    };
-    let states = match &status.keys {
-        Part::Known(count) => Span::raw(key_states(count)),
-        other => quiet(unknown(other).unwrap_or_default()),
-    };
-    let rows = vec![vec![Span::raw("kept"), kept], vec![Span::raw("index"), fresh], vec![Span::raw("states"), states]];
-    Panel::table(format!("Keys {}", keys.count), &[], rows)
-}
-
-fn key_states(count: &KeyCount) -> String {
-    let states: Vec<_> = count.states.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    match (count.more, states.is_empty()) {
-        (_, true) => "no key yet".to_owned(),
-        (true, _) => format!("{} of the first {}", states.join(", "), count.seen),
-        (false, _) => states.join(", "),
+/// The age of what is fresh: an upper bound while it is asked for in time, else the age itself.
+fn fresh_words(view: &SourceView<'_>) -> String {
+    match view.age {
+        Some(age) if age > view.every * 2 => format!("{} old", words::steps(age)),
+        _ => format!("<{} old", words::steps(view.every * 2)),
     }
-}
-
-fn traffic(part: &Part<Traffic>) -> Panel<'_> {
-    let Part::Known(traffic) = part else {
-        return Panel::note(
-            "Traffic",
-            match part {
-                Part::Failed(failed) => toned(Tone::Bad, format!("UNREADABLE: {}", failed.why)),
-                other => quiet(unknown(other).unwrap_or_default()),
-            },
-        );
-    };
-    let counts = |counts: &BTreeMap<String, u64>| match counts.is_empty() {
-        true => "none yet".to_owned(),
-        false => counts.iter().map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", "),
-    };
-    let shown = |value: Option<u64>, text: fn(u64) -> String| value.map_or_else(dash, text);
-    let rows = [
-        ("requests", counts(&traffic.requests)),
-        ("verifications", counts(&traffic.verifications)),
-        ("connections", shown(traffic.connections, |n| n.to_string())),
-        ("memory", shown(traffic.memory_bytes, size)),
-    ];
-    let rows = rows.into_iter().map(|(name, value)| vec![Span::raw(name), Span::raw(value)]).collect();
-    Panel::table("Traffic since the start", &[], rows)
-}
-
-/// Why a part is not shown.
-fn unknown<T>(part: &Part<T>) -> Option<&str> {
-    match part {
-        Part::Known(_) => None,
-        Part::NotServed => Some("not served by this server"),
-        Part::NeedsToken => Some("shown with a token"),
-        Part::Failed(failed) => Some(&failed.why),
-    }
-}
-
-fn dash() -> String {
-    "-".to_owned()
-}
-
-fn quiet<'a>(text: impl Into<std::borrow::Cow<'a, str>>) -> Span<'a> {
-    toned(Tone::Quiet, text)
-}
-
-fn toned<'a>(tone: Tone, text: impl Into<std::borrow::Cow<'a, str>>) -> Span<'a> {
-    Span::styled(
-        text,
-        match tone {
-            Tone::Good => Style::new().fg(Color::Green),
-            Tone::Doubtful => Style::new().fg(Color::Yellow),
-            Tone::Bad => Style::new().fg(Color::Red),
-            Tone::Quiet => Style::new().dim(),
-        },
-    )
 }
 
 #[cfg(test)]

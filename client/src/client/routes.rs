@@ -4,8 +4,9 @@
 use reqwest::Method;
 use reqwest::header::IF_MATCH;
 
-use super::{Client, RELOAD_TIMEOUT};
+use super::{Client, EVENTS_TIMEOUT, RELOAD_TIMEOUT};
 use crate::Error;
+use crate::events::Events;
 use crate::wire::*;
 
 /// Every method fails as [`Error`] tells.
@@ -58,6 +59,17 @@ impl Client {
     /// `GET logs`.
     pub async fn logs(&self, query: &LogsQuery) -> Result<List<LogEntry>, Error> {
         self.call(self.admin(Method::GET, &["logs"])?.query(query)).await
+    }
+
+    /// `GET events`, from after an event that was seen, or from now on. What keeps the stream alive is its reader.
+    pub async fn events(&self, last_seen: Option<&str>) -> Result<Events, Error> {
+        let request = self.admin(Method::GET, &["events"])?.timeout(EVENTS_TIMEOUT);
+        let request = request.header(reqwest::header::ACCEPT, "text/event-stream");
+        let request = match last_seen {
+            Some(id) => request.header("last-event-id", id),
+            None => request,
+        };
+        self.stream(request).await.map(Events::new)
     }
 
     fn admin(&self, method: Method, path: &[&str]) -> Result<reqwest::RequestBuilder, Error> {

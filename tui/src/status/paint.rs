@@ -11,6 +11,14 @@ pub(crate) fn plain(buffer: &Buffer) -> String {
     lines(buffer, |line, _, symbol| line.push_str(symbol))
 }
 
+/// The words alone, without the lines around them: for whoever has the screen read aloud.
+pub(crate) fn linear(buffer: &Buffer) -> String {
+    let frames = ['┌', '┐', '└', '┘', '─', '│'];
+    let lines = plain(buffer);
+    let bare = lines.lines().map(|line| line.trim_matches(|c: char| c == ' ' || frames.contains(&c)));
+    bare.filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
 /// The words in their colours.
 pub(crate) fn coloured(buffer: &Buffer) -> String {
     lines(buffer, |line, style, symbol| {

@@ -1,0 +1,193 @@
+//! The loop: messages in, effects out, a frame when something changed. It waits for nothing but the next message.
+//! It never asks a server and never blocks on the terminal.
+
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, KeyEventKind, MouseEventKind};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::message::{Effect, Msg};
+use crate::model::target::Target;
+use crate::model::{Look, Model};
+use crate::net::{Link, QUEUE};
+use crate::screen::Screen;
+use crate::settings::Settings;
+use crate::term::{self, Terminal};
+use crate::update::update;
+use crate::view;
+
+/// At most twenty frames a second.
+const FRAME: Duration = Duration::from_millis(50);
+/// A key is answered sooner.
+const AFTER_INPUT: Duration = Duration::from_millis(5);
+/// Ages are told in seconds.
+const TICK: Duration = Duration::from_secs(1);
+/// Messages that are taken before a frame is drawn.
+const BATCH: usize = 64;
+
+/// Shows the console until the operator, or a signal, ends it.
+pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io::Result<()> {
+    let (tell, mut messages) = mpsc::channel(QUEUE);
+    let targets = settings.targets.iter().map(|one| {
+        let mut target = Target::new(&one.name, one.client.base_url(), settings.poll);
+        target.danger = one.danger;
+        target
+    });
+    let mut model = Model::new(targets.collect(), settings.keymap, look);
+    model.mouse = settings.mouse;
+    let links: Vec<Link> = settings
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(id, one)| Link::start(id, one, settings.poll, clock, tell.clone()))
+        .collect();
+    let mut console = Console {
+        terminal: Terminal::enter(model.mouse, tell.clone())?,
+        screen: Screen::new(),
+        links,
+        clock,
+        quit: false,
+    };
+    model.size = crossterm::terminal::size().unwrap_or((80, 24));
+    read_input(tell.clone())?;
+    listen_to_signals(tell)?;
+    console.carry_out(&mut model, Msg::Tick);
+    console.draw(&model);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut drawn = Instant::now();
+    let mut dirty = false;
+    while !console.quit {
+        let pause = FRAME.saturating_sub(drawn.elapsed());
+        let mut typed = false;
+        tokio::select! {
+            message = messages.recv() => {
+                let Some(message) = message else { return Ok(()) };
+                typed = is_input(&message);
+                console.carry_out(&mut model, message);
+                for _ in 0..BATCH {
+                    let Ok(message) = messages.try_recv() else { break };
+                    typed |= is_input(&message);
+                    console.carry_out(&mut model, message);
+                }
+                dirty = true;
+            }
+            _ = ticks.tick() => {
+                for text in term::panics() {
+                    console.carry_out(&mut model, Msg::Note(text));
+                }
+                console.carry_out(&mut model, Msg::Tick);
+                dirty = true;
+            }
+            () = tokio::time::sleep(pause), if dirty && !console.terminal.is_busy() => {}
+        }
+        let due = drawn.elapsed() >= if typed { AFTER_INPUT } else { FRAME };
+        if dirty && due && !console.terminal.is_busy() && !console.quit {
+            console.draw(&model);
+            (drawn, dirty) = (Instant::now(), false);
+        }
+    }
+    Ok(())
+}
+
+const fn is_input(message: &Msg) -> bool {
+    matches!(message, Msg::Key(_) | Msg::Paste(_) | Msg::Resize(..) | Msg::Wheel(_))
+}
+
+struct Console {
+    terminal: Terminal,
+    screen: Screen,
+    links: Vec<Link>,
+    clock: Clock,
+    quit: bool,
+}
+
+impl Console {
+    fn carry_out(&mut self, model: &mut Model, message: Msg) {
+        for effect in update(model, message, self.clock.now()) {
+            self.effect(model, effect);
+        }
+    }
+
+    fn effect(&mut self, model: &mut Model, effect: Effect) {
+        match effect {
+            Effect::Follow(id, interest) => self.link(id, |link| link.follow(interest)),
+            Effect::Send { target, ticket, command } => self.link(target, |link| link.send(ticket, command)),
+            Effect::Login(id) => self.link(id, Link::login),
+            Effect::Copy(text) => match term::copy(&text) {
+                Some(bytes) => self.terminal.later(bytes),
+                None => model.toast("too long for a terminal's clipboard", self.clock.now()),
+            },
+            Effect::Mouse(on) => self.terminal.later(term::mouse(on)),
+            Effect::Repaint => self.screen.forget(),
+            Effect::Suspend => self.suspend(model),
+            Effect::Quit => self.quit = true,
+        }
+    }
+
+    fn link(&self, id: usize, act: impl FnOnce(&Link)) {
+        if let Some(link) = self.links.get(id) {
+            act(link);
+        }
+    }
+
+    /// Stops the process; whoever continues it finds the console as it was, with everything asked anew.
+    fn suspend(&mut self, model: &mut Model) {
+        self.terminal.suspend();
+        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
+            self.carry_out(model, Msg::Note(format!("cannot stop: {error}")));
+        }
+        self.terminal.resume(model.mouse);
+        self.carry_out(model, Msg::Continued);
+    }
+
+    fn draw(&mut self, model: &Model) {
+        let (width, height) = model.size;
+        let mut frame = Buffer::empty(Rect::new(0, 0, width, height));
+        view::view(model, &mut frame, self.clock.now());
+        let bytes = self.screen.bytes(frame);
+        self.terminal.write(bytes);
+    }
+}
+
+/// Reads keys on a thread of its own: reading a terminal blocks.
+fn read_input(tell: mpsc::Sender<Msg>) -> std::io::Result<()> {
+    let read = move || {
+        while let Ok(event) = crossterm::event::read() {
+            let message = match event {
+                Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
+                Event::Paste(text) => Msg::Paste(text),
+                Event::Resize(width, height) => Msg::Resize(width, height),
+                Event::Mouse(mouse) => match mouse.kind {
+                    MouseEventKind::ScrollDown => Msg::Wheel(3),
+                    MouseEventKind::ScrollUp => Msg::Wheel(-3),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            if tell.blocking_send(message).is_err() {
+                return;
+            }
+        }
+        // Nobody can type any more.
+        drop(tell.blocking_send(Msg::Terminate));
+    };
+    std::thread::Builder::new().name("input".into()).spawn(read).map(drop)
+}
+
+fn listen_to_signals(tell: mpsc::Sender<Msg>) -> std::io::Result<()> {
+    let ends = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+    for kind in ends {
+        let (mut signals, tell) = (signal(kind)?, tell.clone());
+        tokio::spawn(async move {
+            if signals.recv().await.is_some() {
+                drop(tell.send(Msg::Terminate).await);
+            }
+        });
+    }
+    Ok(())
+}

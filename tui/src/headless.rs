@@ -1,0 +1,239 @@
+//! The same model without a screen: one look, a line for each change, a word and an exit code.
+//! Data goes to stdout and nothing else does; what went wrong goes to stderr.
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::feed::Source;
+use crate::keymap::Keymap;
+use crate::message::{Answer, Effect, Interest, Msg};
+use crate::model::target::{Standing, Target};
+use crate::model::{Look, Model};
+use crate::net::{Link, QUEUE, fetch};
+use crate::options::{Failure, complain};
+use crate::settings::Settings;
+use crate::status::{Status, paint, view};
+use crate::theme::Theme;
+use crate::update::update;
+
+/// What one look asks for.
+const LOOK: [Source; 6] =
+    [Source::Health, Source::Metrics, Source::Whoami, Source::Stores, Source::Workers, Source::Keys];
+/// The shape of the JSON.
+const SCHEMA: u32 = 1;
+/// Columns where nobody can say how wide the output is.
+const WIDTH_ELSEWHERE: u16 = 100;
+/// Below this the tables hold nothing that can be read; a narrower terminal wraps.
+const WIDTH_MIN: u16 = 60;
+/// Above this an eye loses the line.
+const WIDTH_MAX: u16 = 160;
+
+/// What one look is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    /// Tables, in colour where it is a terminal.
+    Coloured,
+    /// Tables.
+    Tables,
+    /// Lines without frames.
+    Linear,
+}
+
+/// One look at every target.
+pub(crate) async fn snapshot(settings: &Settings, clock: Clock, form: Form) -> Result<u8, Failure> {
+    let model = look(settings, clock).await?;
+    let statuses: Vec<_> = model.targets.iter().map(|target| (target, Status::of(target))).collect();
+    if form == Form::Json {
+        let targets: Vec<Value> = statuses.iter().map(|(target, status)| as_value(target, status, clock)).collect();
+        let whole = json!({"schema": SCHEMA, "targets": targets});
+        let text = serde_json::to_string_pretty(&whole);
+        print(&(text.map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))? + "\n"))?;
+    } else {
+        for status in statuses.iter().filter_map(|(_, status)| status.as_ref().ok()) {
+            print(&screen(status, form))?;
+        }
+    }
+    let mut code = 0;
+    for (_, status) in &statuses {
+        match status {
+            Ok(status) => {
+                status.failures().iter().for_each(|failure| complain(&Failure::from(*failure)));
+                code = code.max(status.exit_code());
+            }
+            Err(failed) => {
+                complain(&Failure::from(failed));
+                code = code.max(failed.exit_code);
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn as_value(target: &Target, status: &Result<Status, crate::status::Failed>, clock: Clock) -> Value {
+    let now = clock.at();
+    let ages = LOOK.iter().map(|source| {
+        let age = target.source(*source, now).age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        (source.name().to_owned(), json!(age))
+    });
+    let mut value = match status {
+        Ok(status) => json!(status),
+        Err(failed) => json!({"target": target.name, "server": target.url, "failed": failed}),
+    };
+    if let Some(members) = value.as_object_mut() {
+        members.insert("state".to_owned(), json!(target.standing));
+        members.insert("findings".to_owned(), json!(target.findings));
+        members.insert("age_ms".to_owned(), ages.collect());
+    }
+    value
+}
+
+fn screen(status: &Status, form: Form) -> String {
+    let terminal = std::io::stdout().is_terminal();
+    let size = if terminal { crossterm::terminal::size().ok() } else { None };
+    // Some terminals do not know their size and say zero.
+    let size = size.filter(|(columns, _)| *columns > 0);
+    let width = size.map_or(WIDTH_ELSEWHERE, |(columns, _)| columns.clamp(WIDTH_MIN, WIDTH_MAX));
+    let buffer = view::draw(status, width);
+    match form {
+        Form::Linear => paint::linear(&buffer),
+        Form::Coloured if terminal => paint::coloured(&buffer),
+        _ => paint::plain(&buffer),
+    }
+}
+
+/// One word a target.
+pub(crate) async fn check(settings: &Settings, clock: Clock) -> Result<u8, Failure> {
+    let model = look(settings, clock).await?;
+    let mut code = 0;
+    for target in &model.targets {
+        let (own, why) = match Status::of(target) {
+            Ok(status) => (status.exit_code(), status.failures().first().map(|failed| failed.why.clone())),
+            Err(failed) => (failed.exit_code, Some(failed.why)),
+        };
+        let finding = || {
+            let worst = target.findings.first().filter(|_| target.standing != Standing::Healthy)?;
+            Some(format!("{}: {}", worst.subject, worst.message))
+        };
+        let why = why.or_else(finding).map(|why| format!("  {}", crate::words::clean(&why))).unwrap_or_default();
+        print(&format!("{} {}{why}\n", target.name, word(target, own)))?;
+        code = code.max(own);
+    }
+    Ok(code)
+}
+
+/// What a code stands for, where the health alone does not say.
+fn word(target: &Target, code: u8) -> &'static str {
+    match code {
+        4 => Standing::Unreachable.word(),
+        5 => "UNAUTHORIZED",
+        6 => Standing::Unreadable.word(),
+        _ => target.standing.word(),
+    }
+}
+
+/// Asks everything once, all targets at the same time.
+async fn look(settings: &Settings, clock: Clock) -> Result<Model, Failure> {
+    let mut model = model(settings);
+    let mut asked = tokio::task::JoinSet::new();
+    for (id, one) in settings.targets.iter().enumerate() {
+        let token = one.token.find().await.map_err(|why| Failure {
+            exit_code: 2,
+            message: why,
+            hint: Some("name another with --token-file, or set MONOLITH_TOKEN".to_owned()),
+        })?;
+        let client = match token {
+            Some(token) => one.client.clone().with_token(token),
+            None => one.client.clone(),
+        };
+        for source in LOOK {
+            let client = client.clone();
+            asked.spawn(async move {
+                let asked_at = clock.at();
+                let outcome = fetch::fetch(&client, source, &Interest::default()).await;
+                Answer { target: id, source, asked_at, next_in: std::time::Duration::ZERO, outcome }
+            });
+        }
+    }
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.map_err(|error| Failure::new(1, format!("a question failed: {error}")))?;
+        update(&mut model, Msg::Answer(Box::new(answer)), clock.now());
+    }
+    Ok(model)
+}
+
+fn model(settings: &Settings) -> Model {
+    let targets = settings.targets.iter();
+    let targets = targets.map(|one| Target::new(&one.name, one.client.base_url(), settings.poll)).collect();
+    Model::new(targets, Keymap::default(), Look { theme: Theme::None, ascii: true })
+}
+
+/// A line for each change of a target: its state, or its findings.
+pub(crate) async fn watch(settings: Settings, clock: Clock, jsonl: bool) -> Result<u8, Failure> {
+    let mut model = model(&settings);
+    let (tell, mut messages) = mpsc::channel(QUEUE);
+    let links: Vec<Link> = settings
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(id, one)| Link::start(id, one, settings.poll, clock, tell.clone()))
+        .collect();
+    let mut told: Vec<Option<(Standing, BTreeSet<String>)>> = vec![None; links.len()];
+    let broken = |error: std::io::Error| Failure::new(1, format!("cannot listen to signals: {error}"));
+    let mut ends = (signal(SignalKind::interrupt()).map_err(broken)?, signal(SignalKind::terminate()).map_err(broken)?);
+    let mut ticks = tokio::time::interval(settings.poll);
+    loop {
+        let message = tokio::select! {
+            message = messages.recv() => message.unwrap_or(Msg::Terminate),
+            _ = ticks.tick() => Msg::Tick,
+            _ = ends.0.recv() => return Ok(0),
+            _ = ends.1.recv() => return Ok(0),
+        };
+        for effect in update(&mut model, message, clock.now()) {
+            match effect {
+                Effect::Follow(id, interest) => {
+                    links.get(id).into_iter().for_each(|link| link.follow(interest.clone()))
+                }
+                Effect::Login(id) => links.get(id).into_iter().for_each(Link::login),
+                Effect::Quit => return Ok(0),
+                _ => {}
+            }
+        }
+        for (target, told) in model.targets.iter().zip(&mut told) {
+            let findings = target.findings.iter().map(|one| format!("{} {}", one.subject, one.code)).collect();
+            let now = (target.standing, findings);
+            let is_news = target.standing != Standing::Connecting && told.as_ref() != Some(&now);
+            if is_news {
+                print(&change(target, clock, jsonl))?;
+                *told = Some(now);
+            }
+        }
+    }
+}
+
+fn change(target: &Target, clock: Clock, jsonl: bool) -> String {
+    let at = crate::clock::rfc3339(clock.now().unix_ms);
+    if jsonl {
+        let line = json!({"schema": SCHEMA, "at": at, "target": target.name, "state": target.standing,
+            "findings": target.findings});
+        return format!("{line}\n");
+    }
+    let worst = target.findings.first().map(|one| format!("  {}: {}", one.subject, one.message)).unwrap_or_default();
+    let count = crate::words::count(target.findings.len(), "finding");
+    format!("{at} {} {} ({count}){}\n", target.name, target.standing.word(), crate::words::clean(&worst))
+}
+
+/// Writes to stdout. Whoever closed the pipe has read enough.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::new(0, "nobody reads")),
+        Err(error) => Err(Failure::new(1, format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

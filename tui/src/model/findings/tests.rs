@@ -1,0 +1,40 @@
+//! What is found, in which order, and where its cause is shown.
+//! No test asks a server.
+
+use super::*;
+use crate::fixture::{AT, Scene, now, scene};
+
+fn codes(scene_of: Scene) -> Vec<String> {
+    scene(scene_of).target().findings.iter().map(|finding| finding.code.clone()).collect()
+}
+
+#[test]
+fn findings_come_worst_first_then_oldest_first() {
+    assert_eq!(codes(Scene::Degraded), ["route_failing", "store_down", "reload_rejected", "keys_in_memory"]);
+    assert_eq!(codes(Scene::Healthy), Vec::<String>::new());
+}
+
+#[test]
+fn what_only_somebody_outside_can_see_is_found_too() {
+    assert_eq!(codes(Scene::Stale), ["stale"]);
+    assert_eq!(codes(Scene::Unreachable), ["unreachable"]);
+    assert_eq!(codes(Scene::Unauthorized), ["token"]);
+}
+
+#[test]
+fn a_finding_knows_since_when_in_the_servers_time() {
+    let model = scene(Scene::Unreachable);
+    let since = model.target().findings[0].since.unwrap();
+    let ago = model.target().server_ms(now(AT)) - since;
+    assert!((60_000..75_000).contains(&ago), "{ago}");
+}
+
+#[test]
+fn every_cause_has_a_screen() {
+    let screen = |code: &str| Finding::new(Severity::Info, code, "x", None, "y").screen();
+    assert_eq!(screen("store_down"), Screen::Stores);
+    assert_eq!(screen("worker_overdue"), Screen::Workers);
+    assert_eq!(screen("reload_rejected"), Screen::Config);
+    assert_eq!(screen("keys_in_memory"), Screen::Keys);
+    assert_eq!(screen("unreachable"), Screen::Messages);
+}

@@ -1,0 +1,287 @@
+//! What the counters of a server say when they are looked at again and again: rates, quantiles and how they went.
+//! A counter that falls is a restart; no rate is ever negative or a spike because of one.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::clock::At;
+use crate::metrics::{Reading, RouteCount};
+
+/// Rates are taken over this long, so that a quiet server has quantiles too.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Points of a chart: twenty minutes at a look every two seconds.
+pub(crate) const POINTS: usize = 600;
+/// Points of the small chart of a route.
+const ROUTE_POINTS: usize = 60;
+/// A look that comes sooner after the one before says little: a rate over it would be a spike.
+const STEP_MIN: Duration = Duration::from_millis(500);
+/// Routes that get a small chart; a server that is scanned has many.
+const ROUTES_MAX: usize = 2_000;
+
+/// What was going on between two looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) at: At,
+    /// Requests a second.
+    pub(crate) requests: f64,
+    /// Those of them that were answered with 5xx.
+    pub(crate) failed: f64,
+}
+
+/// What goes on now, over the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Rates {
+    pub(crate) requests: f64,
+    pub(crate) failed: f64,
+    pub(crate) verifications: f64,
+    pub(crate) quantiles: Quantiles,
+}
+
+/// Half, 95 and 99 of a hundred requests took at most so many seconds; `None` where there were none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Quantiles {
+    pub(crate) p50: Option<f64>,
+    pub(crate) p95: Option<f64>,
+    pub(crate) p99: Option<f64>,
+}
+
+/// One route, as a row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RouteRow {
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) requests: f64,
+    pub(crate) failed: f64,
+    pub(crate) total: f64,
+    pub(crate) quantiles: Quantiles,
+    /// Requests a second, oldest first.
+    pub(crate) points: VecDeque<f64>,
+}
+
+/// What was seen of the metrics of one server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    looks: VecDeque<(At, Reading)>,
+    pub(crate) points: VecDeque<Point>,
+    pub(crate) rates: Option<Rates>,
+    pub(crate) routes: Vec<RouteRow>,
+    /// When a new configuration took effect.
+    pub(crate) marks: VecDeque<At>,
+    /// When the server was seen to have started anew.
+    pub(crate) restarted_at: Option<At>,
+}
+
+impl History {
+    /// Takes a look at the counters.
+    pub(crate) fn look(&mut self, at: At, reading: Reading) {
+        if self.looks.back().is_some_and(|(_, before)| fell(before, &reading)) {
+            self.restart(at);
+        }
+        if self.looks.back().is_some_and(|(then, _)| at.saturating_sub(*then) < STEP_MIN) {
+            return;
+        }
+        while self.looks.len() > 1 && self.looks.get(1).is_some_and(|(first, _)| at.saturating_sub(*first) > WINDOW) {
+            self.looks.pop_front();
+        }
+        let charts = std::mem::take(&mut self.routes);
+        let mut charts: HashMap<_, _> = charts.into_iter().map(|row| ((row.method, row.route), row.points)).collect();
+        let before = self.looks.back();
+        let step = before.map(|(then, _)| seconds(at, *then)).filter(|seconds| *seconds > 0.0);
+        if let (Some((_, before)), Some(step)) = (before, step) {
+            let (requests, failed) = totals(&reading);
+            let (old_requests, old_failed) = totals(before);
+            let point = Point { at, requests: (requests - old_requests) / step, failed: (failed - old_failed) / step };
+            push(&mut self.points, point, POINTS);
+        }
+        let oldest = self.looks.front().filter(|(then, _)| at > *then);
+        self.rates = oldest.map(|(then, old)| rates(old, &reading, seconds(at, *then)));
+        self.routes = route_rows(&reading, oldest, before.zip(step), at, &mut charts);
+        self.looks.push_back((at, reading));
+    }
+
+    /// Forgets the counters of the process that is gone; what was drawn stays.
+    pub(crate) fn restart(&mut self, at: At) {
+        self.looks.clear();
+        self.rates = None;
+        self.restarted_at = Some(at);
+    }
+
+    pub(crate) fn mark(&mut self, at: At) {
+        push(&mut self.marks, at, POINTS);
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, value: T, limit: usize) {
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
+
+fn seconds(later: At, earlier: At) -> f64 {
+    later.saturating_sub(earlier).as_secs_f64()
+}
+
+fn totals(reading: &Reading) -> (f64, f64) {
+    let routes = reading.routes.iter();
+    routes.fold((0.0, 0.0), |(all, failed), route| (all + route.requests, failed + route.failed))
+}
+
+fn fell(before: &Reading, now: &Reading) -> bool {
+    totals(now).0 < totals(before).0 || verified(now) < verified(before)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown with two digits")]
+fn verified(reading: &Reading) -> f64 {
+    reading.traffic.verifications.values().sum::<u64>() as f64
+}
+
+fn rates(old: &Reading, new: &Reading, span: f64) -> Rates {
+    let ((requests, failed), (old_requests, old_failed)) = (totals(new), totals(old));
+    let per_second = |now: f64, then: f64| ((now - then) / span).max(0.0);
+    Rates {
+        requests: per_second(requests, old_requests),
+        failed: per_second(failed, old_failed),
+        verifications: per_second(verified(new), verified(old)),
+        quantiles: quantiles(&sum(&new.routes), &sum(&old.routes)),
+    }
+}
+
+/// The buckets of all routes together; they share their bounds.
+fn sum(routes: &[RouteCount]) -> Vec<(f64, f64)> {
+    let mut sums: Vec<(f64, f64)> = Vec::new();
+    for (index, (bound, count)) in
+        routes.iter().flat_map(|route| route.buckets.iter().enumerate()).map(|(index, bucket)| (index, *bucket))
+    {
+        match sums.get_mut(index) {
+            Some((_, total)) => *total += count,
+            None => sums.push((bound, count)),
+        }
+    }
+    sums
+}
+
+type Look<'a> = (&'a At, &'a Reading);
+
+fn route_rows(
+    new: &Reading,
+    oldest: Option<&(At, Reading)>,
+    before: Option<(&(At, Reading), f64)>,
+    at: At,
+    charts: &mut HashMap<(String, String), VecDeque<f64>>,
+) -> Vec<RouteRow> {
+    let index = |look: Option<Look<'_>>| -> HashMap<(String, String), RouteCount> {
+        let routes = look.map(|(_, reading)| reading.routes.iter()).into_iter().flatten();
+        routes.map(|route| ((route.method.clone(), route.route.clone()), route.clone())).collect()
+    };
+    let old = index(oldest.map(|(at, reading)| (at, reading)));
+    let last = index(before.map(|((at, reading), _)| (at, reading)));
+    let nothing = RouteCount::default();
+    let row = |route: &RouteCount| {
+        let key = (route.method.clone(), route.route.clone());
+        let then = old.get(&key).unwrap_or(&nothing);
+        let rate = |now: f64, then: f64| match oldest {
+            Some((first, _)) => ((now - then) / seconds(at, *first)).max(0.0),
+            None => 0.0,
+        };
+        let mut points = charts.remove(&key).unwrap_or_default();
+        if let Some((_, step)) = before {
+            let counted = last.get(&key).map_or(0.0, |last| last.requests);
+            push(&mut points, ((route.requests - counted) / step).max(0.0), ROUTE_POINTS);
+        }
+        RouteRow {
+            requests: rate(route.requests, then.requests),
+            failed: rate(route.failed, then.failed),
+            total: route.requests,
+            quantiles: if oldest.is_some() { quantiles(&route.buckets, &then.buckets) } else { Quantiles::default() },
+            points,
+            method: route.method.clone(),
+            route: route.route.clone(),
+        }
+    };
+    new.routes.iter().take(ROUTES_MAX).map(row).collect()
+}
+
+fn quantiles(new: &[(f64, f64)], old: &[(f64, f64)]) -> Quantiles {
+    let counted: Vec<(f64, f64)> = new
+        .iter()
+        .enumerate()
+        .map(|(index, (bound, count))| (*bound, count - old.get(index).map_or(0.0, |(_, old)| *old)))
+        .collect();
+    Quantiles { p50: quantile(&counted, 0.5), p95: quantile(&counted, 0.95), p99: quantile(&counted, 0.99) }
+}
+
+/// As Prometheus does it: between the bounds of its bucket a quantile lies where a straight line would put it; in the
+/// last bucket, which has no end, at its beginning.
+fn quantile(buckets: &[(f64, f64)], q: f64) -> Option<f64> {
+    let (_, total) = *buckets.last()?;
+    if total.is_nan() || total <= 0.0 {
+        return None;
+    }
+    let rank = q * total;
+    let index = buckets.iter().position(|(_, count)| *count >= rank)?;
+    let (lower, below) = index.checked_sub(1).and_then(|before| buckets.get(before)).copied().unwrap_or((0.0, 0.0));
+    let (upper, count) = *buckets.get(index)?;
+    if !upper.is_finite() {
+        return Some(lower);
+    }
+    let inside = count - below;
+    Some(if inside > 0.0 { lower + (upper - lower) * (rank - below) / inside } else { upper })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(requests: f64, failed: f64, fast: f64) -> Reading {
+        let buckets = vec![(0.1, fast), (1.0, requests), (f64::INFINITY, requests)];
+        let route = RouteCount { method: "GET".into(), route: "/a".into(), requests, failed, buckets };
+        Reading { routes: vec![route], ..Reading::default() }
+    }
+
+    fn at(seconds: u64) -> At {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_rate_is_what_was_counted_in_between() {
+        let mut history = History::default();
+        history.look(at(0), reading(100.0, 1.0, 50.0));
+        assert_eq!((history.rates, history.points.len()), (None, 0));
+        history.look(at(2), reading(120.0, 3.0, 70.0));
+        let rates = history.rates.unwrap();
+        assert_eq!((rates.requests, rates.failed), (10.0, 1.0));
+        assert_eq!(rates.quantiles.p50, Some(0.05));
+        assert_eq!(history.routes[0].points, [10.0]);
+    }
+
+    #[test]
+    fn a_restart_is_no_spike_and_no_negative_rate() {
+        let mut history = History::default();
+        history.look(at(0), reading(1_000.0, 0.0, 0.0));
+        history.look(at(2), reading(1_010.0, 0.0, 0.0));
+        history.look(at(4), reading(3.0, 0.0, 0.0));
+        assert_eq!((history.restarted_at, history.rates), (Some(at(4)), None));
+        history.look(at(6), reading(5.0, 0.0, 0.0));
+        assert_eq!(history.rates.unwrap().requests, 1.0);
+        assert!(history.points.iter().all(|point| (0.0..=5.0).contains(&point.requests)));
+    }
+
+    #[test]
+    fn a_window_forgets_what_is_long_ago() {
+        let mut history = History::default();
+        for second in 0..200 {
+            let requests = if second < 100 { 10.0 * f64::from(second) } else { 1_000.0 };
+            history.look(at(u64::from(second as u32)), reading(requests, 0.0, 0.0));
+        }
+        assert_eq!(history.rates.unwrap().requests, 0.0);
+        assert!(history.looks.len() <= 33);
+    }
+
+    #[test]
+    fn a_quantile_in_the_bucket_without_an_end_is_its_beginning() {
+        assert_eq!(quantile(&[(0.1, 0.0), (f64::INFINITY, 4.0)], 0.5), Some(0.1));
+        assert_eq!(quantile(&[(0.1, 0.0)], 0.5), None);
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The columns of each list: what stands in them, what they are sorted by, and which rows there are.
+//! A cell is text and a tone; where and in which colour it is drawn is the view's business.
+
+/// The configuration, its revisions, the replicas.
+mod config;
+/// API keys.
+mod keys;
+/// Findings, messages and targets: what the console itself makes.
+mod own;
+/// Audit, log lines, routes.
+mod trail;
+/// Stores, workers and runs.
+mod work;
+
+pub(crate) use config::reload_tone;
+pub(crate) use own::severity_tone;
+pub(crate) use work::run_tone;
+
+use monolith_client::wire::Time;
+use serde_json::Value;
+
+use super::Model;
+use super::rows::{Cell, Cx, List, Rank, Visit};
+use crate::clock::unix_ms;
+use crate::theme::Tone;
+use crate::words;
+
+/// One value of the configuration.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub(crate) struct ValueRow {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+/// The values of a configuration by their whole keys.
+pub(crate) fn value_rows(values: &Value) -> Vec<ValueRow> {
+    let mut rows = Vec::new();
+    flatten(values, String::new(), &mut rows);
+    rows
+}
+
+fn flatten(value: &Value, key: String, rows: &mut Vec<ValueRow>) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, member) in members {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                flatten(member, key, rows);
+            }
+        }
+        Value::String(text) => rows.push(ValueRow { key, value: text.clone() }),
+        other => rows.push(ValueRow { key, value: other.to_string() }),
+    }
+}
+
+/// Hands the rows of a list to a visitor.
+pub(crate) fn visit<V: Visit>(model: &Model, list: List, visitor: V) -> V::Out {
+    let target = model.shown();
+    match list {
+        List::Findings => visitor.rows(&target.findings),
+        List::Routes => visitor.rows(&target.history.routes),
+        List::Stores => visitor.rows(all(target.stores.value())),
+        List::Workers => visitor.rows(all(target.workers.value())),
+        List::Runs => visitor.rows(all(target.runs.value())),
+        List::Values => visitor.rows(&target.values),
+        List::Revisions => visitor.rows(all(target.revisions.value())),
+        List::Replicas => visitor.rows(all(target.replicas.value())),
+        List::Audit => visitor.rows(all(target.audit.value())),
+        List::Logs => visitor.rows(all(target.logs.value())),
+        List::Keys => visitor.rows(target.keys.value().map_or(&[], |keys| keys.items.as_slice())),
+        List::Targets => visitor.rows(&model.targets),
+        List::Messages => visitor.rows(&model.messages),
+    }
+}
+
+/// What changes when the rows of a list change; `None` where it is so short that nobody has to know.
+pub(crate) fn stamp(model: &Model, list: List) -> Option<u64> {
+    let target = model.shown();
+    let version = match list {
+        List::Findings | List::Targets => return None,
+        List::Routes => target.metrics.version,
+        List::Stores => target.stores.version,
+        List::Workers => target.workers.version,
+        List::Runs => target.runs.version,
+        List::Values => target.config.version,
+        List::Revisions => target.revisions.version,
+        List::Replicas => target.replicas.version,
+        List::Audit => target.audit.version,
+        List::Logs => target.logs.version,
+        List::Keys => target.keys.version,
+        List::Messages => model.messages_total,
+    };
+    // Another target, or a frozen picture of the same, has other rows at the same version.
+    let place = (model.current as u64) << 1 | u64::from(model.frozen.is_some());
+    Some(version << 12 | place)
+}
+
+fn all<T>(rows: Option<&Vec<T>>) -> &[T] {
+    rows.map_or(&[], Vec::as_slice)
+}
+
+/// How long ago an instant was: `3m`.
+fn ago(time: &str, cx: &Cx) -> String {
+    let Some(then) = unix_ms(time) else { return "?".to_owned() };
+    words::steps(std::time::Duration::from_millis(u64::try_from(cx.server_ms - then).unwrap_or(0)))
+}
+
+/// In how long an instant will be: `in 3m`, or `3m ago` where it is over.
+fn ahead(time: &str, cx: &Cx) -> String {
+    let Some(then) = unix_ms(time) else { return "?".to_owned() };
+    let wait = then - cx.server_ms;
+    match u64::try_from(wait) {
+        Ok(wait) => format!("in {}", words::steps(std::time::Duration::from_millis(wait))),
+        Err(_) => format!("{} ago", ago(time, cx)),
+    }
+}
+
+fn ago_cell(time: Option<&Time>, cx: &Cx) -> Cell {
+    Cell::quiet(time.map_or_else(|| "-".to_owned(), |time| ago(time, cx)))
+}
+
+fn time_rank(time: Option<&Time>) -> Rank {
+    // Instants of the API sort as text.
+    time.map_or(Rank::Nothing, |time| Rank::Text(time.clone()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rows are sorted by it, nothing is counted")]
+fn number(value: Option<u64>) -> Rank {
+    value.map_or(Rank::Nothing, |value| Rank::Number(value as f64))
+}
+
+fn clean(text: &str) -> String {
+    words::clean(text).into_owned()
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_under_their_whole_keys() {
+        let values =
+            serde_json::json!({"server": {"bind": "127.0.0.1:8000", "limits": {}}, "workers": {"a": {"n": 5}}});
+        let rows: Vec<_> = value_rows(&values).into_iter().map(|row| format!("{}={}", row.key, row.value)).collect();
+        assert_eq!(rows, ["server.bind=127.0.0.1:8000", "server.limits={}", "workers.a.n=5"]);
+    }
+
+    #[test]
+    fn what_is_over_is_ago_and_what_comes_is_in() {
+        let cx = Cx { server_ms: unix_ms("2026-01-31T08:15:00.000Z").unwrap(), at: std::time::Duration::ZERO };
+        let seen = ["2026-01-31T08:14:00Z", "2026-01-31T08:20:00Z", "soon"].map(|time| ahead(time, &cx));
+        assert_eq!(seen, ["1m ago", "in 5m", "?"]);
+    }
+}

@@ -1,0 +1,183 @@
+//! Takes what pollers bring, and judges what it adds up to.
+//! Only a change is told: a source that goes on failing in the same way says so once.
+
+use monolith_client::events::subject_of;
+
+use super::interest;
+use crate::clock::Now;
+use crate::feed::{Source, Trouble};
+use crate::message::{Answer, Effect, Payload, TargetId};
+use crate::model::target::{Output, Standing, Target, TokenState};
+use crate::model::{Model, WorkPane, findings, tables};
+
+/// After so many refusals of a token it is looked for again.
+const REFUSALS_A_LOGIN: u32 = 6;
+
+/// Takes one answer.
+pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
+    let (id, source) = (answer.target, answer.source);
+    let wanted = (runs_of(model), output_of(model));
+    let Some(target) = model.targets.get_mut(id) else { return };
+    let changed = store(target, answer, &wanted, now);
+    let (name, view) = (target.name.clone(), target.source(source, now.at));
+    let refused = matches!(view.trouble, Some(Trouble::Unauthorized(_)));
+    let failures = view.failures;
+    let told = view.trouble.map(|trouble| trouble.why().to_owned());
+    let quiet = matches!(view.trouble, Some(Trouble::NeedsToken | Trouble::NotServed));
+    if changed && source != Source::Events && !quiet {
+        match told {
+            Some(why) => model.note(true, format!("{name} {}", source.name()), why, now),
+            None => model.note(false, format!("{name} {}", source.name()), "answers again", now),
+        }
+    }
+    // A command or a keyring may have a fresh one, now or in a while.
+    if refused && source == Source::Whoami && failures % REFUSALS_A_LOGIN == 1 {
+        effects.push(Effect::Login(id));
+    }
+    if source == Source::Keys && !refused {
+        super::command::look_for_unknown(model, id, now);
+    }
+}
+
+fn runs_of(model: &Model) -> Option<String> {
+    match &model.pane.work {
+        WorkPane::Runs { worker } | WorkPane::Output { worker, .. } => Some(worker.clone()),
+        WorkPane::Workers => None,
+    }
+}
+
+fn output_of(model: &Model) -> Option<String> {
+    match &model.pane.work {
+        WorkPane::Output { run, .. } => Some(run.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the source got into trouble, into another one, or out of it.
+fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<String>), now: Now) -> bool {
+    let Answer { source, asked_at, next_in, outcome, .. } = answer;
+    let at = now.at;
+    let payload = match outcome {
+        Ok(payload) => payload,
+        Err(trouble) => return fail(target, source, trouble, now, next_in),
+    };
+    match payload {
+        Payload::Health(health) => {
+            target.compare_clocks(&health, now);
+            compare_processes(target, &health, now);
+            target.health.take(Ok(*health), asked_at, at, next_in)
+        }
+        Payload::Metrics(reading) => {
+            target.history.look(at, reading.clone());
+            target.metrics.take(Ok(reading), asked_at, at, next_in)
+        }
+        Payload::Whoami(whoami) => target.whoami.take(Ok(whoami), asked_at, at, next_in),
+        Payload::Stores(stores) => target.stores.take(Ok(stores), asked_at, at, next_in),
+        Payload::Workers(workers) => target.workers.take(Ok(workers), asked_at, at, next_in),
+        // An answer about what was looked at before is none.
+        Payload::Runs(worker, _) if wanted.0.as_ref() != Some(&worker) => false,
+        Payload::Runs(_, runs) => target.runs.take(Ok(runs), asked_at, at, next_in),
+        Payload::Output(piece) if wanted.1.as_ref() != Some(&piece.run.id) => false,
+        Payload::Output(piece) => {
+            let known = target.output.value().filter(|output| output.run.id == piece.run.id).cloned();
+            let empty = Output { run: piece.run.clone(), text: String::new(), next: 0, done: false };
+            let mut output = known.unwrap_or(empty);
+            output.run = piece.run;
+            output.add(piece.after, &piece.data, piece.next, piece.done);
+            target.output.take(Ok(output), asked_at, at, next_in)
+        }
+        Payload::Keys(keys) => target.keys.take(Ok(keys), asked_at, at, next_in),
+        Payload::Config(config) => {
+            target.values = tables::value_rows(&config.values);
+            target.config.take(Ok(*config), asked_at, at, next_in)
+        }
+        Payload::Revisions(revisions) => target.revisions.take(Ok(revisions), asked_at, at, next_in),
+        Payload::Replicas(replicas) => target.replicas.take(Ok(replicas), asked_at, at, next_in),
+        Payload::Audit(entries) => target.audit.take(Ok(entries), asked_at, at, next_in),
+        Payload::Logs(entries) => target.logs.take(Ok(entries), asked_at, at, next_in),
+        Payload::Events => target.events.take(Ok(()), asked_at, at, next_in),
+    }
+}
+
+fn fail(target: &mut Target, source: Source, trouble: Trouble, now: Now, next_in: std::time::Duration) -> bool {
+    let at = now.at;
+    macro_rules! into {
+        ($($source:ident => $feed:ident),+) => {
+            match source { $( Source::$source => target.$feed.take(Err(trouble), at, at, next_in), )+ }
+        };
+    }
+    into!(Health => health, Metrics => metrics, Whoami => whoami, Stores => stores, Workers => workers, Runs => runs,
+        Output => output, Keys => keys, Config => config, Revisions => revisions, Replicas => replicas, Audit => audit,
+        Logs => logs, Events => events)
+}
+
+/// A new process counts from nothing; a new generation is marked on the charts.
+fn compare_processes(target: &mut Target, health: &monolith_client::wire::Health, now: Now) {
+    let Some(before) = target.health.value() else { return };
+    if before.started_at != health.started_at && before.replica == health.replica
+        || before.replica != health.replica && before.started_at < health.started_at
+    {
+        target.history.restart(now.at);
+    } else if before.generation < health.generation {
+        target.history.mark(now.at);
+    }
+}
+
+/// Takes what became of the search for a token.
+pub(super) fn token(model: &mut Model, id: TargetId, found: Result<bool, String>, now: Now) {
+    let Some(target) = model.targets.get_mut(id) else { return };
+    let state = match found {
+        Ok(true) => TokenState::Found,
+        Ok(false) => TokenState::None,
+        Err(why) => TokenState::Missing(why),
+    };
+    if target.token != state {
+        let name = format!("{} token", target.name);
+        let said = match &state {
+            TokenState::Missing(why) => Some((true, why.clone())),
+            TokenState::Found if target.token != TokenState::Unknown => Some((false, "a token was found".to_owned())),
+            _ => None,
+        };
+        target.token = state;
+        if let Some((bad, text)) = said {
+            model.note(bad, name, text, now);
+        }
+    }
+    interest::nudge_target(model, id);
+}
+
+/// Takes a change that the server told: what it is about is asked for at once.
+pub(super) fn event(model: &mut Model, id: TargetId, name: &str) {
+    let sources: &[Source] = match subject_of(name) {
+        "key" => &[Source::Keys, Source::Audit],
+        "run" | "worker" => &[Source::Workers, Source::Runs, Source::Output],
+        "store" => &[Source::Stores, Source::Health],
+        "config" => &[Source::Config, Source::Revisions, Source::Health],
+        "replica" => &[Source::Replicas],
+        "audit" => &[Source::Audit],
+        _ => &Source::ALL,
+    };
+    for source in sources.iter().filter(|source| **source != Source::Events) {
+        interest::nudge(model, id, *source);
+    }
+}
+
+/// Judges every target, and keeps when its standing changed.
+pub(super) fn judge(model: &mut Model, now: Now) {
+    let mut told = Vec::new();
+    for target in &mut model.targets {
+        let standing = target.judge(now.at);
+        if standing != target.standing {
+            told.push((standing, target.name.clone(), target.standing));
+            target.standing = standing;
+            target.standing_since = now.at;
+        }
+        target.findings = findings::find(target, now);
+    }
+    for (standing, name, before) in told {
+        let ordinary = standing == Standing::Healthy && before == Standing::Connecting;
+        if !ordinary {
+            model.note(standing.is_bad(), name, format!("is {}", standing.word()), now);
+        }
+    }
+}

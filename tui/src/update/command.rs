@@ -1,0 +1,221 @@
+//! Sends commands, and takes what became of them: done, refused, or nobody knows.
+//! A command whose end nobody knows is looked for in what the server lists; it is never sent again.
+
+use std::time::Duration;
+
+use monolith_client::wire::{Explanation, KeyState, Outcome, Plan, Receipt, ReloadOutcome};
+
+use super::interest;
+use crate::clock::{Now, unix_ms};
+use crate::message::{Command, Done, Effect, Failure, Success, TargetId};
+use crate::model::dialog::Dialog;
+use crate::model::{Model, Pending};
+use crate::words;
+
+/// A request may still be under way in the server for so long after nobody answered.
+const LATE: Duration = Duration::from_secs(5);
+/// Clocks are compared to the second.
+const SLACK_MS: i64 = 2_000;
+
+/// Sends a command.
+pub(super) fn send(model: &mut Model, target: TargetId, command: Command, now: Now, effects: &mut Vec<Effect>) {
+    model.tickets += 1;
+    let ticket = model.tickets;
+    if !command.is_a_question() {
+        model.note(false, "console", format!("sent: {}", command.title()), now);
+    }
+    let sent_ms = model.targets.get(target).map_or(now.unix_ms, |target| target.server_ms(now));
+    let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown_since: None, sent_ms };
+    model.pending.push(pending);
+    effects.push(Effect::Send { target, ticket, command });
+}
+
+/// Takes the end of a command.
+pub(super) fn done(model: &mut Model, done: Done, now: Now) {
+    let Some(place) = model.pending.iter().position(|pending| pending.ticket == done.ticket) else { return };
+    let pending = model.pending.remove(place);
+    for source in pending.command.touches() {
+        interest::nudge(model, done.target, *source);
+    }
+    let title = pending.command.title();
+    match done.outcome {
+        Ok(success) => succeeded(model, &pending.command, success, now),
+        Err(Failure::Refused(why)) => model.say(true, format!("could not {title}: {why}"), now),
+        Err(Failure::Rejected(outcome)) => {
+            model.say(true, "the reload was rejected; what ran goes on", now);
+            reloaded(model, &outcome);
+        }
+        Err(Failure::Unknown(why)) if pending.command.is_a_question() => {
+            model.say(true, format!("could not {title}: {why}"), now);
+        }
+        Err(Failure::Unknown(why)) => {
+            let text = format!("UNKNOWN whether it did {title}: {why}; it is looked up and not sent again");
+            model.say(true, text, now);
+            if matches!(pending.command, Command::Create { .. } | Command::Revoke { .. } | Command::Rotate { .. }) {
+                model.pending.push(Pending { unknown_since: Some(now.at), ..pending });
+            }
+        }
+    }
+}
+
+fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
+    match success {
+        Success::Issued(issued) => {
+            let (kid, name) = (issued.record.kid.clone(), issued.record.name.clone().unwrap_or_default());
+            model.say(false, format!("the key {name} ({kid}) was created"), now);
+            if let Some(text) = issued.key {
+                model.ask(Dialog::Secret { kid, name, text, copied: false, leaving: false }, now);
+            }
+        }
+        Success::Revoked(receipt) => {
+            let text = format!("{}: {}", command.title(), receipt_words(&receipt));
+            model.say(!receipt.complete, text, now);
+        }
+        Success::Started(run) => model.say(false, format!("{}: run {run} is queued", command.title()), now),
+        Success::Worker(worker) => {
+            let worker = words::clean(&worker.name).into_owned();
+            let did = if matches!(command, Command::Pause { .. }) { "paused" } else { "resumed" };
+            model.say(false, format!("{worker} is {did}"), now);
+        }
+        Success::Cancelled(run) => model.say(false, format!("the run of {} is {}", run.worker, run.state), now),
+        Success::Reloaded(outcome) => {
+            model.say(false, reload_words(&outcome), now);
+            if outcome.outcome != ReloadOutcome::Unchanged {
+                reloaded(model, &outcome);
+            }
+        }
+        Success::Explained(explanation) => explained(model, &explanation),
+        Success::Planned(plan) => planned(model, &plan),
+    }
+}
+
+fn receipt_words(receipt: &Receipt) -> String {
+    let Receipt { replicas_known: known, replicas_acked: acked, .. } = receipt;
+    let bound = receipt.bound_ms.map_or_else(
+        || "nothing bounds when the others will".to_owned(),
+        |ms| format!("the others will within {}", words::millis(ms)),
+    );
+    match (receipt.complete, receipt.lag_ms) {
+        (true, Some(lag)) => format!("done, all {known} replicas refuse it after {}", words::millis(lag)),
+        (true, None) => format!("done, all {known} replicas refuse it"),
+        (false, _) => format!("done, {acked} of {known} replicas refuse it so far; {bound}"),
+    }
+}
+
+fn reload_words(outcome: &Outcome) -> String {
+    let took = words::millis(outcome.duration_ms);
+    match outcome.outcome {
+        ReloadOutcome::Applied => format!("generation {} runs, after {took}", outcome.generation),
+        ReloadOutcome::Unchanged => "the files say what runs already".to_owned(),
+        ReloadOutcome::Rejected => "the reload was rejected; what ran goes on".to_owned(),
+    }
+}
+
+fn reloaded(model: &mut Model, outcome: &Outcome) {
+    let mut lines = vec![
+        ("outcome".to_owned(), outcome.outcome.to_string()),
+        ("generation".to_owned(), outcome.generation.to_string()),
+        ("took".to_owned(), words::millis(outcome.duration_ms)),
+    ];
+    for node in &outcome.nodes {
+        let error = node.error.as_deref().map(|error| format!(": {}", words::clean(error))).unwrap_or_default();
+        lines.push((words::clean(&node.node).into_owned(), format!("{}{error}", node.effect)));
+    }
+    lines.extend(outcome.problems.iter().flat_map(problem));
+    model.ask(Dialog::Detail { title: "Reload".to_owned(), lines }, Now::default());
+}
+
+/// A mistake of a configuration with its place.
+pub(crate) fn problem(problem: &monolith_client::wire::Problem) -> Vec<(String, String)> {
+    let place = match (&problem.file, problem.line, &problem.env) {
+        (Some(file), Some(line), _) => format!("{file}:{line}"),
+        (Some(file), None, _) => file.clone(),
+        (None, _, Some(env)) => env.clone(),
+        (None, _, None) => problem.key.clone(),
+    };
+    let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
+    let text = words::clean(&format!("{key}{}", problem.message)).into_owned();
+    let mut lines = vec![(words::clean(&place).into_owned(), text)];
+    if let Some(hint) = &problem.hint {
+        lines.push((String::new(), format!("hint: {}", words::clean(hint))));
+    }
+    lines
+}
+
+fn explained(model: &mut Model, explanation: &Explanation) {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => words::clean(text).into_owned(),
+        other => words::clean(&other.to_string()).into_owned(),
+    };
+    let mut lines = vec![("value".to_owned(), text(&explanation.value))];
+    if explanation.masked {
+        lines.push(("masked".to_owned(), "it is a secret, or holds one".to_owned()));
+    }
+    for layer in &explanation.layers {
+        let place = layer.place.as_deref().map(|place| format!("  {}", words::clean(place))).unwrap_or_default();
+        let wins = if layer.wins { "  wins" } else { "" };
+        lines.push((words::clean(&layer.layer).into_owned(), format!("{}{place}{wins}", text(&layer.value))));
+    }
+    let title = format!("Explain {}", words::clean(&explanation.key));
+    model.ask(Dialog::Detail { title, lines }, Now::default());
+}
+
+fn planned(model: &mut Model, plan: &Plan) {
+    let verdict = if plan.valid { "it would be applied" } else { "it would be rejected" };
+    let mut lines = vec![("verdict".to_owned(), verdict.to_owned())];
+    for change in &plan.changes {
+        let keys = change.keys.iter().map(|key| words::clean(key).into_owned()).collect::<Vec<_>>().join(", ");
+        lines.push((words::clean(&change.node).into_owned(), format!("{}  {keys}", change.effect)));
+    }
+    if plan.changes.is_empty() && plan.valid {
+        lines.push(("changes".to_owned(), "none".to_owned()));
+    }
+    if plan.withdrawn_runs > 0 {
+        lines.push(("withdrawn runs".to_owned(), plan.withdrawn_runs.to_string()));
+    }
+    lines.extend(plan.problems.iter().flat_map(problem));
+    model.ask(Dialog::Detail { title: "Plan".to_owned(), lines }, Now::default());
+}
+
+/// Looks in a fresh list of keys for what became of commands that nobody answered.
+pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
+    let Some(target) = model.targets.get(id) else { return };
+    let Some(keys) = target.keys.shown(now.at).any().filter(|_| target.keys.trouble.is_none()) else { return };
+    let asked_at = now.at.saturating_sub(target.keys.age(now.at).unwrap_or_default());
+    let mut told = Vec::new();
+    for pending in model.pending.iter().filter(|pending| pending.target == id) {
+        let Some(since) = pending.unknown_since else { continue };
+        let found = match &pending.command {
+            Command::Revoke { kid, .. } => {
+                keys.items.iter().find(|key| key.kid == *kid && key.state == KeyState::Revoked).map(|key| {
+                    let at = key.revoked_at.as_deref().map(words::time_of_day).unwrap_or_default();
+                    (false, format!("it is revoked, since {at}"))
+                })
+            }
+            Command::Create { key } => keys.items.iter().find_map(|other| {
+                let young = unix_ms(&other.created_at).is_some_and(|at| at >= pending.sent_ms - SLACK_MS);
+                (other.name.as_ref() == Some(&key.name) && young).then(|| {
+                    let text = format!("{} was created, but its secret never arrived: revoke it", other.kid);
+                    (true, text)
+                })
+            }),
+            Command::Rotate { kid, .. } => keys
+                .items
+                .iter()
+                .find(|key| key.kid == *kid && key.rotated_to.is_some())
+                .map(|_| (true, "it was rotated, but the new secret never arrived: rotate the new key".to_owned())),
+            _ => None,
+        };
+        let verdict = found.or_else(|| {
+            let over = asked_at >= since + LATE;
+            over.then(|| (true, "the server does not show it: it was not done".to_owned()))
+        });
+        if let Some((bad, text)) = verdict {
+            told.push((pending.ticket, bad, format!("{}: {text}", pending.command.title())));
+        }
+    }
+    for (ticket, bad, text) in told {
+        model.pending.retain(|pending| pending.ticket != ticket);
+        model.say(bad, text, now);
+    }
+}

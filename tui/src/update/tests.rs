@@ -1,0 +1,453 @@
+//! What an operator would have suffered: each test plays a session of keys and answers and looks at what came of it.
+//! Time is a number; nothing waits and nobody is asked.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use monolith_client::wire::KeyText;
+
+use super::*;
+use crate::clock::At;
+use crate::feed::{Condition, Source, Trouble};
+use crate::fixture::{AT, Scene, console, keys, now, payloads, piece, run, scene, tell};
+use crate::keymap::Screen;
+use crate::message::{Command, Done, Failure, Payload, Success};
+use crate::model::dialog::Dialog;
+use crate::model::rows::List;
+use crate::model::target::Standing;
+use crate::model::{ConfigPane, WorkPane};
+
+/// An operator at a console: types, waits, and sees what was asked to be done.
+struct Session {
+    model: Model,
+    at: At,
+    effects: Vec<Effect>,
+}
+
+impl Session {
+    fn on(model: Model) -> Self {
+        Self { model, at: AT, effects: Vec::new() }
+    }
+
+    fn healthy() -> Self {
+        Self::on(scene(Scene::Healthy))
+    }
+
+    fn send(&mut self, msg: Msg) {
+        let effects = update(&mut self.model, msg, now(self.at));
+        self.effects.extend(effects);
+    }
+
+    /// Presses keys one after the other, as slowly as a person who reads.
+    fn press(&mut self, keys: &str) -> &mut Self {
+        for letter in keys.chars() {
+            self.code(if letter == '\n' { KeyCode::Enter } else { KeyCode::Char(letter) });
+        }
+        self
+    }
+
+    fn code(&mut self, code: KeyCode) -> &mut Self {
+        self.at += Duration::from_millis(400);
+        self.send(Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+        self
+    }
+
+    fn unlock(&mut self) -> &mut Self {
+        self.press("Wprod-eu\n")
+    }
+
+    fn answer(&mut self, source: Source, outcome: Result<Payload, Trouble>) {
+        tell(&mut self.model, 0, source, self.at, outcome);
+    }
+
+    /// The commands that were sent, with their tickets.
+    fn sent(&self) -> Vec<(u64, &Command)> {
+        let sent = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Send { ticket, command, .. } => Some((*ticket, command)),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    fn done(&mut self, outcome: Result<Success, Failure>) {
+        let ticket = self.sent().last().unwrap().0;
+        self.send(Msg::Done(Box::new(Done { target: 0, ticket, outcome })));
+    }
+
+    fn said(&self) -> &str {
+        self.model.messages.last().map_or("", |message| message.text.as_str())
+    }
+
+    fn toast(&self) -> &str {
+        self.model.toast.as_ref().map_or("", |(text, _)| text)
+    }
+
+    fn selected(&self) -> &str {
+        select::selected(&self.model).unwrap_or_default()
+    }
+
+    fn quits(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Quit))
+    }
+}
+
+#[test]
+fn each_state_is_told_apart() {
+    let standing = Scene::ALL.map(|one| scene(one).target().standing);
+    let expected = [Standing::Healthy, Standing::Degraded, Standing::Stale, Standing::Unreachable, Standing::Healthy];
+    assert_eq!(standing, expected);
+    let refused = scene(Scene::Unauthorized);
+    assert_eq!(refused.target().source(Source::Keys, AT).condition, Condition::Unauthorized);
+    assert_eq!(refused.target().token_trouble(), Some("the token expired (request 018f-77)"));
+}
+
+#[test]
+fn the_selection_stays_on_its_row_when_the_list_changes() {
+    let mut session = Session::healthy();
+    session.press("7j");
+    assert_eq!(session.selected(), "7bNw0kLp93Cd");
+    let mut other = keys();
+    other.items.rotate_left(1);
+    other.items.insert(0, crate::fixture::key("0000000000AA", Some("new"), "active"));
+    session.answer(Source::Keys, Ok(Payload::Keys(other)));
+    assert_eq!(session.selected(), "7bNw0kLp93Cd");
+}
+
+#[test]
+fn a_row_that_is_gone_leaves_its_neighbour_chosen() {
+    let mut session = Session::healthy();
+    session.press("7j");
+    let mut fewer = keys();
+    fewer.items.remove(1);
+    session.answer(Source::Keys, Ok(Payload::Keys(fewer)));
+    assert_eq!(session.selected(), "9zTr5vHs47Ef");
+}
+
+#[test]
+fn nothing_changes_before_it_is_unlocked() {
+    let mut session = Session::healthy();
+    session.press("7xnR4epx5R");
+    assert!(session.sent().is_empty() && session.model.dialog.is_none());
+    assert!(session.toast().starts_with("read-only: W allows changes"), "{}", session.toast());
+}
+
+#[test]
+fn an_unlock_needs_the_name_of_the_server_and_ends_by_itself() {
+    let mut session = Session::healthy();
+    session.press("Wstaging\n");
+    assert!(!session.model.is_unlocked(session.at));
+    session.code(KeyCode::Esc).unlock();
+    assert!(session.model.is_unlocked(session.at));
+    session.at += Duration::from_secs(301);
+    session.send(Msg::Tick);
+    assert!(session.model.unlocked.is_none());
+}
+
+#[test]
+fn another_server_is_never_unlocked_by_the_last_one() {
+    let mut session = Session::healthy();
+    session.unlock().press("c").code(KeyCode::Down).code(KeyCode::Enter);
+    assert_eq!((session.model.current, session.model.unlocked), (1, None));
+}
+
+#[test]
+fn a_key_is_revoked_by_its_typed_name_only() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-c\n");
+    assert!(session.sent().is_empty());
+    session.code(KeyCode::Tab).press("i").code(KeyCode::Tab).press("leaked\n");
+    let revoke = Command::Revoke { kid: "4fQm2xYz81Ab".into(), name: "orders-ci".into(), reason: "leaked".into() };
+    assert_eq!(session.sent(), [(1, &revoke)]);
+}
+
+#[test]
+fn a_revocation_is_for_the_key_that_was_chosen_even_when_rows_move() {
+    let mut session = Session::healthy();
+    session.unlock().press("7x");
+    let mut moved = keys();
+    moved.items.swap(0, 1);
+    session.answer(Source::Keys, Ok(Payload::Keys(moved)));
+    session.press("orders-ci\n");
+    assert!(matches!(session.sent()[..], [(_, Command::Revoke { kid, .. })] if kid == "4fQm2xYz81Ab"));
+}
+
+#[test]
+fn a_key_that_somebody_changed_meanwhile_is_not_revoked() {
+    for state in ["revoked", "gone", "changed"] {
+        let mut session = Session::healthy();
+        session.unlock().press("7x");
+        let mut other = keys();
+        match state {
+            "revoked" => other.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked"),
+            "gone" => drop(other.items.remove(0)),
+            _ => other.items[0].version = 2,
+        }
+        session.answer(Source::Keys, Ok(Payload::Keys(other)));
+        session.press("orders-ci\n");
+        assert!(session.sent().is_empty(), "{state}");
+    }
+}
+
+#[test]
+fn keys_that_were_pasted_into_a_dialog_before_it_was_read_do_nothing() {
+    let mut session = Session::healthy();
+    session.unlock().press("7x");
+    session.at += Duration::from_millis(100);
+    for letter in "orders-ci".chars() {
+        session.send(Msg::Key(KeyEvent::from(KeyCode::Char(letter))));
+    }
+    session.send(Msg::Paste("orders-ci".into()));
+    session.code(KeyCode::Enter);
+    assert!(session.sent().is_empty());
+}
+
+#[test]
+fn a_command_that_nobody_answered_is_looked_up_and_never_sent_again() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n");
+    session.done(Err(Failure::Unknown("no answer within 10 s".into())));
+    assert!(session.said().starts_with("UNKNOWN whether it did revoke orders-ci"), "{}", session.said());
+    session.at += Duration::from_secs(2);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys())));
+    assert_eq!(session.model.pending.len(), 1, "it may still be under way");
+    let mut revoked = keys();
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked");
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked)));
+    assert!(session.said().contains("it is revoked, since 07:00:00"), "{}", session.said());
+    assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
+}
+
+#[test]
+fn a_command_that_was_lost_is_said_to_be_lost() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n");
+    session.done(Err(Failure::Unknown("the connection broke".into())));
+    session.at += Duration::from_secs(6);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys())));
+    assert!(session.said().contains("it was not done"), "{}", session.said());
+    assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
+}
+
+#[test]
+fn a_new_key_is_shown_once_and_kept_nowhere() {
+    let mut session = Session::healthy();
+    session.unlock().press("7n\n");
+    assert!(session.sent().is_empty(), "a key needs a name");
+    session.press("ci").code(KeyCode::Tab).code(KeyCode::Tab).press("orders:read\n");
+    assert!(matches!(session.sent()[..], [(_, Command::Create { key })] if key.scopes == ["orders:read"]));
+    let issued = monolith_client::wire::IssuedKey {
+        record: keys().items.remove(0),
+        key: Some(KeyText::new("mono_live_SECRET")),
+    };
+    session.done(Ok(Success::Issued(Box::new(issued))));
+    session.code(KeyCode::Esc).code(KeyCode::Enter).press("q");
+    assert!(matches!(session.model.dialog, Some(Dialog::Secret { leaving: true, .. })));
+    session.press("ys");
+    assert!(session.model.dialog.is_none());
+    assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text == "mono_live_SECRET"));
+    session.press("Y");
+    let kept = format!("{:?}", session.model);
+    assert!(!kept.contains("SECRET") && !session.said().contains("SECRET"));
+}
+
+#[test]
+fn a_run_is_looked_at_while_it_goes_on() {
+    let mut session = Session::healthy();
+    session.press("4j\n");
+    assert_eq!(session.model.pane.work, WorkPane::Runs { worker: "rebuild_index".into() });
+    session.answer(Source::Runs, Ok(Payload::Runs("another".into(), vec![run("x", "failed")])));
+    assert_eq!(session.model.target().runs.value(), None, "an answer about what was looked at before");
+    session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "running")])));
+    session.code(KeyCode::Enter);
+    session.answer(Source::Output, Ok(piece("018f-9", 0, "one\n", false)));
+    session.answer(Source::Output, Ok(piece("018f-9", 0, "one\n", false)));
+    session.answer(Source::Output, Ok(piece("018f-9", 4, "two\n", true)));
+    assert_eq!(session.model.target().output.value().unwrap().text, "one\ntwo\n");
+    session.code(KeyCode::Esc).code(KeyCode::Esc);
+    assert_eq!(session.model.pane.work, WorkPane::Workers);
+}
+
+#[test]
+fn what_is_not_looked_at_is_not_asked_for() {
+    let mut session = Session::healthy();
+    let wants = |session: &Session, source| session.model.told[0].wants(source);
+    assert!(wants(&session, Source::Stores) && !wants(&session, Source::Keys));
+    session.press("7");
+    assert!(!wants(&session, Source::Stores) && wants(&session, Source::Keys));
+    assert!(session.model.told[1].wants(Source::Health) && !session.model.told[1].wants(Source::Metrics));
+}
+
+#[test]
+fn a_finding_leads_to_its_cause() {
+    let mut session = Session::on(scene(Scene::Degraded));
+    session.code(KeyCode::Enter);
+    assert_eq!((session.model.screen, session.selected()), (Screen::Stores, "cache"));
+}
+
+#[test]
+fn a_frozen_picture_stands_still_while_the_state_goes_on() {
+    let mut session = Session::healthy();
+    session.press(" ");
+    session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
+    session.answer(Source::Health, Ok(Payload::Health(Box::new(crate::fixture::health(true)))));
+    assert_eq!(session.model.shown().stores.value().unwrap().len(), 2);
+    assert_eq!(session.model.target().standing, Standing::Degraded);
+    session.press(" ");
+    assert_eq!(session.model.shown().stores.value().unwrap().len(), 0);
+}
+
+#[test]
+fn the_palette_does_anything_by_its_name() {
+    let mut session = Session::healthy();
+    session.press(":target st\n");
+    assert_eq!(session.model.current, 1);
+    session.press(":theme li\n:explain server.bind\n:request 018f-70\n");
+    assert_eq!(session.model.look.theme, crate::theme::Theme::Light);
+    assert!(matches!(session.sent()[..], [(_, Command::Explain { key })] if key == "server.bind"));
+    assert_eq!((session.model.screen, session.model.logs_of.as_deref()), (Screen::Audit, Some("018f-70")));
+    session.press(":nonsense\n");
+    assert_eq!(session.toast(), "nothing is called \"nonsense\"");
+}
+
+#[test]
+fn a_filter_works_as_it_is_typed_and_esc_takes_it_away() {
+    let mut session = Session::healthy();
+    session.press("7/!revoked name:orders");
+    assert_eq!(session.model.list_state(List::Keys).order, [0]);
+    session.code(KeyCode::Enter).code(KeyCode::Esc);
+    assert_eq!(session.model.list_state(List::Keys).order, [0, 1, 2]);
+}
+
+#[test]
+fn sorting_goes_through_the_columns_and_back_to_the_servers_order() {
+    let mut session = Session::healthy();
+    session.press("7ssS");
+    assert_eq!(session.model.list_state(List::Keys).sort, Some((1, true)));
+    assert_eq!(session.model.list_state(List::Keys).order, [0, 1, 2], "orders-ci, billing-prod, nameless");
+    session.press("ssssssss");
+    assert_eq!(session.model.list_state(List::Keys).sort, None);
+}
+
+#[test]
+fn quitting_asks_while_a_command_is_under_way_and_ctrl_c_never_does() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\nq");
+    assert!(!session.quits() && session.model.dialog == Some(Dialog::Quit));
+    session.press("n");
+    assert!(!session.quits());
+    session.send(Msg::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+    assert!(session.quits());
+}
+
+#[test]
+fn a_trouble_is_told_once_and_its_end_too() {
+    let mut session = Session::healthy();
+    let before = session.model.messages.len();
+    for _ in 0..5 {
+        session.at += Duration::from_secs(1);
+        session.answer(Source::Stores, Err(Trouble::Silent("connection refused".into())));
+    }
+    session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
+    let told = session.model.messages[before..].iter().filter(|message| message.from == "prod-eu stores");
+    let told: Vec<_> = told.map(|message| message.text.as_str()).collect();
+    assert_eq!(told, ["connection refused", "answers again"]);
+}
+
+#[test]
+fn an_event_makes_the_console_ask_at_once() {
+    let mut session = Session::healthy();
+    session.press("7");
+    let before = session.model.told[0].nudges(Source::Keys);
+    session.send(Msg::Event { target: 0, name: "key.revoked".into() });
+    assert_ne!(session.model.told[0].nudges(Source::Keys), before);
+}
+
+#[test]
+fn a_viewer_is_told_that_his_role_changes_nothing() {
+    let mut session = Session::healthy();
+    let viewer = serde_json::json!({"sub": "v", "role": "viewer", "expires_at": "2026-01-31T09:11:00.000Z",
+        "replica": "r1"});
+    session.answer(Source::Whoami, Ok(Payload::Whoami(serde_json::from_value(viewer).unwrap())));
+    session.unlock().press("7n");
+    assert_eq!(session.toast(), "your role, viewer, changes nothing");
+}
+
+#[test]
+fn panes_of_the_configuration_follow_each_other() {
+    let mut session = Session::healthy();
+    session.press("5v");
+    assert_eq!(session.model.pane.config, ConfigPane::Revisions);
+    assert!(session.model.told[0].wants(Source::Revisions));
+}
+
+/// A source of keys that is the same on every machine (xorshift64*).
+fn dice(seed: &mut u64) -> u64 {
+    *seed ^= *seed >> 12;
+    *seed ^= *seed << 25;
+    *seed ^= *seed >> 27;
+    seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
+}
+
+fn monkey_key(seed: &mut u64) -> Msg {
+    const LETTERS: &[u8] = b"12345678`jkgGyYsSvnxRepfrmcW:/?!~ []qaz\t";
+    const CODES: [KeyCode; 10] = [
+        KeyCode::Enter,
+        KeyCode::Esc,
+        KeyCode::Tab,
+        KeyCode::BackTab,
+        KeyCode::Up,
+        KeyCode::Down,
+        KeyCode::PageDown,
+        KeyCode::Backspace,
+        KeyCode::Left,
+        KeyCode::End,
+    ];
+    match dice(seed) % 20 {
+        0 => Msg::Paste("日本\u{202e}\u{1b}[2J\n\n".repeat(dice(seed) as usize % 9)),
+        1 => Msg::Resize(1 + (dice(seed) % 500) as u16, 1 + (dice(seed) % 200) as u16),
+        2 => Msg::Wheel((dice(seed) % 7) as i8 - 3),
+        3..8 => Msg::Key(KeyEvent::from(CODES[dice(seed) as usize % CODES.len()])),
+        _ => Msg::Key(KeyEvent::from(KeyCode::Char(char::from(LETTERS[dice(seed) as usize % LETTERS.len()])))),
+    }
+}
+
+/// In a second of a debug build; `MONOLITH_MONKEYS=100` plays a hundred of them.
+const STEPS: u32 = 300;
+
+#[test]
+fn a_monkey_breaks_nothing_and_revokes_nothing() {
+    let monkeys = std::env::var_os("MONOLITH_MONKEYS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(10_u64);
+    for monkey in 1..=monkeys {
+        let mut seed = monkey.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut session = Session::on(if monkey % 2 == 0 { scene(Scene::Degraded) } else { console() });
+        for _ in 0..STEPS {
+            session.at += Duration::from_millis(dice(&mut seed) % 700);
+            match dice(&mut seed) % 10 {
+                0 => {
+                    let mut all = payloads(dice(&mut seed).is_multiple_of(2));
+                    let (source, payload) = all.swap_remove(dice(&mut seed) as usize % all.len());
+                    let bad = dice(&mut seed).is_multiple_of(3);
+                    session.answer(source, if bad { Err(Trouble::Silent("reset".into())) } else { Ok(payload) });
+                }
+                1 => session.send(Msg::Tick),
+                _ => {
+                    let msg = monkey_key(&mut seed);
+                    session.send(msg);
+                }
+            }
+            let (width, height) = session.model.size;
+            // A picture of every step would take minutes; sizes and dialogs come round often enough.
+            if dice(&mut seed).is_multiple_of(20) {
+                let mut frame = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+                crate::view::view(&session.model, &mut frame, now(session.at));
+            }
+            if let Some(list) = session.model.list() {
+                let state = session.model.list_state(list);
+                assert!(state.at < state.order.len().max(1), "monkey {monkey}: {list:?}");
+                assert_eq!(state.selected.is_some(), !state.order.is_empty(), "monkey {monkey}: {list:?}");
+            }
+        }
+        let revoked = session.sent().iter().any(|(_, command)| matches!(command, Command::Revoke { .. }));
+        assert!(!revoked, "monkey {monkey}");
+    }
+}

@@ -1,0 +1,227 @@
+//! Dialogs: a frame over the screen that says what is asked, about what, and with which keys it is answered.
+//! A change is never one key away, and what is shown once says so.
+
+use ratatui::layout::Rect;
+
+use super::head::typed;
+use super::pen::{Pen, take, width};
+use crate::keymap::{ACTS, Scope};
+use crate::model::Model;
+use crate::model::dialog::{Dialog, FIELDS, Form, Revoke};
+use crate::model::line::Line;
+use crate::theme::Tone;
+use crate::words;
+
+/// The widest dialog.
+const WIDTH: u16 = 88;
+
+pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dialog) {
+    match dialog {
+        Dialog::Help => help(pen, screen, model),
+        Dialog::Detail { title, lines } => detail(pen, screen, model, title, lines),
+        Dialog::PickTarget { chosen } => pick(pen, screen, model, *chosen),
+        Dialog::Unlock { target, line } => unlock(pen, screen, model, *target, line),
+        Dialog::Revoke(revoke) => self::revoke(pen, screen, model, revoke),
+        Dialog::Create { target, form } => create(pen, screen, model, *target, form),
+        Dialog::Secret { kid, name, text, copied, leaving } => {
+            let mut area = frame(pen, screen, 9, Tone::Doubtful, "The key, shown this once");
+            let room = area.width;
+            pen.line(
+                take(&mut area, 2),
+                &[
+                    (Tone::Quiet, "name "),
+                    (Tone::Strong, &words::clean(name)),
+                    (Tone::Quiet, "   id "),
+                    (Tone::Plain, &words::clean(kid)),
+                ],
+            );
+            let line = take(&mut area, 2);
+            pen.put(line.x, line.y, room, Tone::Strong, &words::clean(text.expose()));
+            let said = match (copied, leaving) {
+                (_, true) => (Tone::Doubtful, "nobody can show it again: have you stored it?"),
+                (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
+                (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
+            };
+            pen.line(take(&mut area, 2), &[said]);
+            keys(pen, area, &[("y", "copy"), ("s", "I have stored it")]);
+        }
+        Dialog::Confirm { target, question, facts, yes, .. } => {
+            let rows = u16::try_from(facts.len()).unwrap_or(0);
+            let mut area = frame(pen, screen, rows + 9, Tone::Doubtful, &on(model, *target));
+            pen.line(take(&mut area, 2), &[(Tone::Strong, &words::clean(question))]);
+            self::facts(pen, &mut area, facts);
+            take(&mut area, 1);
+            let (no, yes) = if *yes { (Tone::Plain, Tone::Selected) } else { (Tone::Selected, Tone::Plain) };
+            pen.line(take(&mut area, 2), &[(no, "  no  "), (Tone::Plain, "   "), (yes, "  yes  ")]);
+            keys(pen, area, &[("tab", "the other"), ("enter", "take it"), ("esc", "no")]);
+        }
+        Dialog::Pause { target, worker, line } => {
+            let mut area = frame(pen, screen, 8, Tone::Doubtful, &on(model, *target));
+            let question = format!("Pause {} until somebody resumes it. Why?", words::clean(worker));
+            pen.line(take(&mut area, 2), &[(Tone::Strong, &question)]);
+            field(pen, take(&mut area, 2), "reason", line, true);
+            keys(pen, area, &[("enter", "pause"), ("esc", "leave it")]);
+        }
+        Dialog::Quit => {
+            let mut area = frame(pen, screen, 7, Tone::Doubtful, "Quit?");
+            let text =
+                format!("{} under way; nobody would tell how it ends.", words::count(model.pending.len(), "command"));
+            pen.line(take(&mut area, 2), &[(Tone::Plain, &text)]);
+            keys(pen, area, &[("y", "quit"), ("any other", "stay")]);
+        }
+    }
+}
+
+/// Which server it is about: the first thing that is read.
+fn on(model: &Model, target: usize) -> String {
+    let name = model.targets.get(target).map(|target| words::clean(&target.name).into_owned());
+    format!("on {}", name.unwrap_or_default())
+}
+
+/// A frame in the middle, and the area inside.
+fn frame(pen: &mut Pen<'_>, screen: Rect, height: u16, tone: Tone, title: &str) -> Rect {
+    let width = screen.width.saturating_sub(4).min(WIDTH).max(screen.width.min(20));
+    let height = height.min(screen.height);
+    let x = screen.x + (screen.width - width) / 2;
+    let y = screen.y + (screen.height - height) / 2;
+    let area = Rect::new(x, y, width, height);
+    pen.frame(area, tone, title);
+    Rect::new(x + 3, y + 2, width.saturating_sub(6), height.saturating_sub(3))
+}
+
+fn keys(pen: &mut Pen<'_>, area: Rect, keys: &[(&str, &str)]) {
+    if area.height == 0 {
+        return;
+    }
+    let mut x = area.x;
+    for (key, word) in keys {
+        x = pen.put(x, area.y, area.right().saturating_sub(x), Tone::Accent, key);
+        x = pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), Tone::Quiet, word) + 3;
+    }
+}
+
+fn facts(pen: &mut Pen<'_>, area: &mut Rect, facts: &[(String, String)]) {
+    for (name, value) in facts {
+        let line = take(area, 1);
+        if line.height == 0 {
+            return;
+        }
+        pen.put(line.x, line.y, 14, Tone::Quiet, name);
+        pen.put(line.x + 12, line.y, line.width.saturating_sub(12), Tone::Plain, value);
+    }
+}
+
+fn field(pen: &mut Pen<'_>, area: Rect, name: &str, line: &Line, active: bool) {
+    if area.height == 0 {
+        return;
+    }
+    pen.put(area.x, area.y, 12, if active { Tone::Accent } else { Tone::Quiet }, name);
+    let (x, room) = (area.x + 12, area.width.saturating_sub(12));
+    match active {
+        true => typed(pen, x, area.y, room, line),
+        false => drop(pen.put(x, area.y, room, Tone::Plain, &words::clean(&line.text()))),
+    }
+}
+
+fn unlock(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, line: &Line) {
+    let name = model.targets.get(target).map(|target| words::clean(&target.name).into_owned()).unwrap_or_default();
+    let mut area = frame(pen, screen, 9, Tone::Doubtful, "Allow changes for five minutes");
+    pen.line(take(&mut area, 1), &[(Tone::Quiet, "server  "), (Tone::Strong, &name)]);
+    let url = model.targets.get(target).map(|target| words::clean(&target.url).into_owned()).unwrap_or_default();
+    pen.line(take(&mut area, 2), &[(Tone::Quiet, "        "), (Tone::Quiet, &url)]);
+    field(pen, take(&mut area, 2), "its name", line, true);
+    keys(pen, area, &[("enter", "allow, when its name is typed"), ("esc", "stay read-only")]);
+}
+
+fn revoke(pen: &mut Pen<'_>, screen: Rect, model: &Model, revoke: &Revoke) {
+    let rows = u16::try_from(revoke.facts.len()).unwrap_or(0);
+    let mut area = frame(pen, screen, rows + 10, Tone::Bad, &format!("Revoke a key {}", on(model, revoke.target)));
+    pen.line(take(&mut area, 1), &[(Tone::Quiet, "name        "), (Tone::Strong, &revoke.name)]);
+    facts(pen, &mut area, &revoke.facts);
+    take(&mut area, 1);
+    if let Some(gone) = &revoke.gone {
+        pen.line(take(&mut area, 2), &[(Tone::Bad, gone)]);
+        keys(pen, area, &[("esc", "close")]);
+        return;
+    }
+    field(pen, take(&mut area, 1), "its name", &revoke.line, !revoke.at_reason);
+    field(pen, take(&mut area, 2), "reason", &revoke.reason, revoke.at_reason);
+    let enter = if revoke.is_confirmed() { "REVOKE, for good" } else { "nothing, until its name is typed" };
+    keys(pen, area, &[("enter", enter), ("tab", "reason"), ("esc", "leave it")]);
+}
+
+fn create(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, form: &Form) {
+    let mut area = frame(pen, screen, 12, Tone::Accent, &format!("A new key {}", on(model, target)));
+    for (number, ((name, _), line)) in FIELDS.iter().zip(&form.lines).enumerate() {
+        field(pen, take(&mut area, 1), name, line, number == form.at);
+    }
+    take(&mut area, 1);
+    let help = FIELDS.get(form.at).map_or("", |(_, help)| *help);
+    let said = match &form.mistake {
+        Some(mistake) => (Tone::Bad, mistake.as_str()),
+        None => (Tone::Quiet, help),
+    };
+    pen.line(take(&mut area, 2), &[said]);
+    keys(pen, area, &[("tab", "next"), ("enter", "create"), ("esc", "leave it")]);
+}
+
+fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
+    let rows = u16::try_from(model.targets.len()).unwrap_or(u16::MAX);
+    let mut area = frame(pen, screen, rows.saturating_add(6), Tone::Accent, "Which server?");
+    let visible = usize::from(area.height.saturating_sub(2)).max(1);
+    let first = chosen.saturating_sub(visible / 2).min(model.targets.len().saturating_sub(visible));
+    for (id, target) in model.targets.iter().enumerate().skip(first).take(visible) {
+        let line = take(&mut area, 1);
+        pen.put(line.x, line.y, 20, Tone::Strong, &words::clean(&target.name));
+        pen.state(line.x + 21, line.y, 16, target.standing.tone(), target.standing.word());
+        pen.put(line.x + 38, line.y, line.width.saturating_sub(38), Tone::Quiet, &words::clean(&target.url));
+        if id == chosen {
+            let style = pen.style(Tone::Selected);
+            pen.frame.set_style(line, style);
+        }
+    }
+    take(&mut area, 1);
+    keys(pen, area, &[("enter", "go there"), ("esc", "stay")]);
+}
+
+fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[(String, String)]) {
+    let names = lines.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(30);
+    let inside = screen.width.saturating_sub(4).min(WIDTH).saturating_sub(6 + names + 2);
+    let wrapped: Vec<(String, String)> =
+        lines.iter().flat_map(|line| wrap(line, usize::from(inside.max(10)))).collect();
+    let rows = u16::try_from(wrapped.len()).unwrap_or(u16::MAX);
+    let mut area =
+        frame(pen, screen, rows.saturating_add(5).min(screen.height.saturating_sub(2)).max(6), Tone::Accent, title);
+    let visible = usize::from(area.height.saturating_sub(2));
+    let last = wrapped.len().saturating_sub(visible);
+    for (name, value) in wrapped.iter().skip(model.scroll.min(last)).take(visible) {
+        let line = take(&mut area, 1);
+        pen.put(line.x, line.y, names, Tone::Quiet, name);
+        pen.put(line.x + names + 2, line.y, line.width.saturating_sub(names + 2), Tone::Plain, value);
+    }
+    take(&mut area, 1);
+    let more = if last > 0 { "more below and above with j and k" } else { "" };
+    keys(pen, area, &[("esc", "close"), ("", more)]);
+}
+
+/// A value on as many lines as it needs.
+fn wrap((name, value): &(String, String), room: usize) -> Vec<(String, String)> {
+    let letters: Vec<char> = value.chars().collect();
+    if letters.is_empty() {
+        return vec![(name.clone(), String::new())];
+    }
+    let pieces = letters.chunks(room).enumerate();
+    pieces.map(|(n, piece)| (if n == 0 { name.clone() } else { String::new() }, piece.iter().collect())).collect()
+}
+
+/// The keys of this screen first, then those of everywhere.
+fn help(pen: &mut Pen<'_>, screen: Rect, model: &Model) {
+    let own = ACTS.iter().filter(|entry| matches!(entry.scope, Scope::On(_)) && entry.scope.holds(model.screen));
+    let everywhere = ACTS.iter().filter(|entry| entry.scope == Scope::Everywhere);
+    let lines: Vec<(String, String)> = own
+        .chain(everywhere)
+        .map(|entry| (model.keymap.keys(entry.act).join(" "), entry.help.to_owned()))
+        .filter(|(keys, _)| !keys.is_empty())
+        .collect();
+    detail(pen, screen, model, &format!("Keys of {}", model.screen.name()), &lines);
+}

@@ -1,0 +1,90 @@
+//! The program in a pipe: one look, exit codes, lines for changes.
+//! What it prints is data; everything else is on standard error.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::server::{Does, Server};
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_monolith-tui"));
+    command.args(args).env_clear().env("HOME", "/nonexistent").env("MONOLITH_TOKEN", "tok").stdin(Stdio::null());
+    command
+}
+
+fn run(server: &Server, args: &[&str]) -> Output {
+    command(args).args(["--server", &server.url]).output().unwrap()
+}
+
+#[test]
+fn a_check_is_a_word_and_an_exit_code() {
+    for (does, code, word) in [
+        (Does::Well, 0, "local OK"),
+        (Does::Hangs, 4, "local UNREACHABLE"),
+        (Does::Resets, 4, "local UNREACHABLE"),
+        (Does::Unauthorized, 5, "local UNAUTHORIZED"),
+        (Does::Gateway, 6, "local UNREADABLE"),
+        (Does::Page, 6, "local UNREADABLE"),
+    ] {
+        let output = run(&Server::that(does), &["check"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(word), "{does:?}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{does:?}: {text}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_one_object_with_ages() {
+    let output = run(&Server::that(Does::Well), &["snapshot", "--json"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let target = &whole["targets"][0];
+    assert_eq!((&whole["schema"], &target["state"]), (&Value::from(1), &Value::from("healthy")));
+    assert!(target["age_ms"]["health"].is_u64() && target["keys"]["answer"] == "known", "{target}");
+}
+
+#[test]
+fn without_a_terminal_it_prints_tables_without_codes() {
+    let server = Server::that(Does::Well);
+    for args in [["--plain"].as_slice(), &["snapshot"], &[]] {
+        let text = String::from_utf8(run(&server, args).stdout).unwrap();
+        assert!(text.contains("OK  monolith 0.1.0") && !text.contains('\u{1b}'), "{args:?}: {text}");
+        assert_eq!(text.contains('┌'), args != ["--plain"], "{text}");
+    }
+}
+
+#[test]
+fn a_watch_says_what_changes_and_nothing_else() {
+    let server = Server::that(Does::Well);
+    let args = ["watch", "--jsonl", "--server", &server.url];
+    let mut child = command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["state"], "healthy");
+    server.now(Does::Gateway);
+    let mut line = next();
+    while line["state"] != "unreadable" {
+        line = next();
+    }
+    assert_eq!(line["findings"][0]["code"], "unreadable");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_usage() {
+    for args in [["--server", "nowhere"].as_slice(), &["--target", "x"], &["--config", "/nonexistent"], &["fly"]] {
+        let output = command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn the_table_of_keys_in_the_documentation_is_the_one_that_works() {
+    let table = String::from_utf8(command(&["keys"]).output().unwrap().stdout).unwrap();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/console.md")).unwrap();
+    assert!(page.contains(&table), "docs/console.md: put the output of `monolith-tui keys` into it");
+}

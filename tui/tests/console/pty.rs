@@ -1,0 +1,165 @@
+//! A terminal that nobody sits at: it shows what the program writes, and types what a test wants typed.
+//! It says what the terminal was before and what it is afterwards.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+
+/// The longest that anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What was written, and what it looks like.
+struct Shown {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+}
+
+type Watched = Arc<(Mutex<Shown>, Condvar)>;
+
+pub struct Terminal {
+    shown: Watched,
+    keys: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    // Kept open, so that the terminal outlives the program.
+    _slave: Box<dyn SlavePty + Send>,
+    before: String,
+    started: Instant,
+}
+
+impl Terminal {
+    /// Starts the program in a terminal of so many columns and rows, in a folder.
+    pub fn start(args: &[&str], folder: &Path, (cols, rows): (u16, u16)) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = format!("{:?}", pair.master.get_termios().unwrap());
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_monolith-tui"));
+        command.args(args);
+        command.cwd(folder);
+        command.env_clear();
+        command.env("TERM", "xterm-256color");
+        command.env("HOME", folder);
+        let started = Instant::now();
+        let child = pair.slave.spawn_command(command).unwrap();
+        let parser = vt100::Parser::new(rows.try_into().unwrap(), cols.try_into().unwrap(), 0);
+        let shown: Watched = Arc::new((Mutex::new(Shown { parser, bytes: Vec::new() }), Condvar::new()));
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let keys = pair.master.take_writer().unwrap();
+        let watched = shown.clone();
+        std::thread::spawn(move || {
+            let mut piece = [0; 65_536];
+            while let Ok(count) = reader.read(&mut piece) {
+                if count == 0 {
+                    return;
+                }
+                let mut shown = watched.0.lock().unwrap();
+                shown.parser.process(&piece[..count]);
+                shown.bytes.extend_from_slice(&piece[..count]);
+                watched.1.notify_all();
+            }
+        });
+        Self { shown, keys, child, master: pair.master, _slave: pair.slave, before, started }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until the screen is as wanted, and says how long that took since the last look at the clock.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Duration {
+        let begun = Instant::now();
+        let mut shown = self.shown.0.lock().unwrap();
+        loop {
+            let text = shown.parser.screen().contents();
+            if wanted(&text) {
+                return begun.elapsed();
+            }
+            let left = PATIENCE.checked_sub(begun.elapsed());
+            let Some(left) = left else { panic!("never saw {what}:\n{text}") };
+            shown = self.shown.1.wait_timeout(shown, left).unwrap().0;
+        }
+    }
+
+    /// Waits until these words are on the screen.
+    #[track_caller]
+    pub fn see(&self, words: &str) -> Duration {
+        self.wait_for(words, |text| text.contains(words))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    pub fn since_start(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn text(&self) -> String {
+        self.shown.0.lock().unwrap().parser.screen().contents()
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.shown.0.lock().unwrap().bytes.clone()
+    }
+
+    pub fn resize(&self, cols: u16, rows: u16) {
+        self.shown.0.lock().unwrap().parser.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
+        self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end of the program: its exit code, and how long that took.
+    #[track_caller]
+    pub fn end(&mut self) -> (u32, Duration) {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.exit_code(), begun.elapsed());
+            }
+            assert!(begun.elapsed() < PATIENCE, "it never ended:\n{}", self.text());
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    /// What is left open in the terminal, after the last byte has arrived; nothing, where all is well.
+    pub fn left_open(&self) -> Vec<String> {
+        let left = |screen: &vt100::Screen| {
+            let mut left = Vec::new();
+            let states = [
+                (screen.alternate_screen(), "the alternate screen"),
+                (screen.hide_cursor(), "a hidden cursor"),
+                (screen.bracketed_paste(), "bracketed paste"),
+                (screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None, "the mouse"),
+            ];
+            left.extend(states.iter().filter(|(open, _)| *open).map(|(_, name)| (*name).to_owned()));
+            left
+        };
+        let begun = Instant::now();
+        let mut shown = self.shown.0.lock().unwrap();
+        // The last bytes may be on their way while the program is already gone.
+        while !left(shown.parser.screen()).is_empty() && begun.elapsed() < PATIENCE / 6 {
+            shown = self.shown.1.wait_timeout(shown, PATIENCE / 60).unwrap().0;
+        }
+        let mut open = left(shown.parser.screen());
+        if format!("{:?}", self.master.get_termios().unwrap()) != self.before {
+            open.push("other settings of the line".to_owned());
+        }
+        open
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,184 @@
+//! What an operator sees and feels at a terminal: states told apart, outages that do not end the console, keys that work
+//! while the server hangs, and a terminal that is as it was afterwards.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::pty::Terminal;
+use crate::server::{Does, Server};
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "tok").unwrap();
+    folder
+}
+
+fn console(server: &Server, folder: &Path) -> Terminal {
+    Terminal::start(&["--server", &server.url, "--token-file", "token"], folder, (100, 30))
+}
+
+#[test]
+fn every_way_out_leaves_the_terminal_as_it_was() {
+    let server = Server::that(Does::Well);
+    for way in ["q", "\u{3}", "TERM", "HUP", "INT", "QUIT"] {
+        let folder = folder();
+        let mut terminal = console(&server, folder.path());
+        terminal.see("● OK");
+        terminal.press("m");
+        terminal.see("the wheel moves");
+        match way.len() {
+            1 => terminal.press(way),
+            _ => terminal.signal(way),
+        }
+        let (code, _) = terminal.end();
+        assert_eq!((code, terminal.left_open()), (0, Vec::new()), "{way:?}");
+    }
+}
+
+#[test]
+fn each_way_of_a_server_to_fail_has_its_own_words() {
+    for (does, words) in [
+        (Does::Unauthorized, "TOKEN REFUSED"),
+        (Does::Gateway, "UNREADABLE"),
+        (Does::Page, "UNREADABLE"),
+        (Does::Hangs, "no answer within 2 s"),
+        (Does::StopsHalfway, "no answer within 2 s"),
+        (Does::Resets, "UNREACHABLE"),
+    ] {
+        let (server, folder) = (Server::that(does), folder());
+        let terminal = console(&server, folder.path());
+        terminal.see(words);
+    }
+}
+
+#[test]
+fn a_role_that_may_not_list_keys_is_told_in_its_panel_only() {
+    let (server, folder) = (Server::that(Does::Forbidden), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.press("7");
+    terminal.see("FORBIDDEN: your role may not list keys");
+    terminal.see("● OK");
+}
+
+#[test]
+fn an_outage_is_seen_within_three_seconds_and_so_is_its_end() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    for does in [Does::Resets, Does::Hangs, Does::Gateway] {
+        server.now(does);
+        let seen = terminal.wait_for("an outage", |text| !text.contains("● OK"));
+        println!("{does:?} seen after {seen:?}");
+        // Three seconds on an idle machine; tests share theirs.
+        assert!(seen < Duration::from_secs(6), "{does:?}: {seen:?}");
+        server.now(Does::Well);
+        let back = terminal.see("● OK");
+        println!("its end after {back:?}");
+        assert!(back < Duration::from_secs(10), "{does:?}: {back:?}");
+    }
+}
+
+#[test]
+fn a_console_starts_while_the_server_is_down_and_stays() {
+    let folder = folder();
+    let gone = Server::that(Does::Well).url.clone();
+    let mut terminal = Terminal::start(&["--server", &gone], folder.path(), (100, 30));
+    terminal.see("UNREACHABLE");
+    terminal.press("4");
+    terminal.see("Workers");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn keys_work_and_quitting_is_quick_while_the_server_hangs() {
+    let (server, folder) = (Server::that(Does::Hangs), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("CONNECTING");
+    terminal.press("8");
+    let seen = terminal.see("WHAT IS WRONG");
+    println!("a key was answered after {seen:?}");
+    terminal.press("q");
+    let (code, took) = terminal.end();
+    println!("it ended after {took:?}");
+    assert!(code == 0 && took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_command_whose_answer_was_lost_is_sent_once() {
+    let (server, folder) = (Server::that(Does::LosesTheAnswer), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.press("7");
+    terminal.see("orders-ci");
+    terminal.press("W");
+    terminal.see("Allow changes");
+    wait_until_it_listens(&mut terminal, "local");
+    terminal.press("\r");
+    terminal.see("UNLOCKED");
+    terminal.press("n");
+    terminal.see("A new key");
+    wait_until_it_listens(&mut terminal, "ci");
+    terminal.press("\r");
+    terminal.see("UNKNOWN");
+    terminal.press("`");
+    terminal.see("it was not done");
+    assert_eq!(server.changes.load(Ordering::SeqCst), 1);
+}
+
+/// Types a word into a dialog, again where it was not listening yet.
+fn wait_until_it_listens(terminal: &mut Terminal, word: &str) {
+    let (first, rest) = word.split_at(1);
+    let listens = |text: &str| text.lines().any(|line| line.contains("name") && line.contains(&format!("  {first}")));
+    loop {
+        terminal.press(first);
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(200) {
+            if listens(&terminal.text()) {
+                terminal.press(rest);
+                terminal.see(word);
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn any_size_is_drawn_and_nothing_breaks() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    for (cols, rows) in [(1, 1), (20, 5), (40, 10), (300, 100), (100, 30)] {
+        terminal.resize(cols, rows);
+        terminal.press("\t");
+    }
+    terminal.see("Targets");
+    terminal.press("q");
+    assert_eq!((terminal.end().0, terminal.left_open()), (0, Vec::new()));
+}
+
+#[test]
+fn a_row_is_copied_through_the_terminal() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.press("7");
+    terminal.see("orders-ci");
+    terminal.press("y");
+    terminal.see("sent to the terminal's clipboard");
+    let copied = b"\x1b]52;c;NGZRbTJ4WXo4MUFi";
+    assert!(terminal.bytes().windows(copied.len()).any(|window| window == copied));
+}
+
+#[test]
+fn a_token_file_that_is_replaced_is_taken_up() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let terminal = console(&server, folder.path());
+    terminal.see("TOKEN REFUSED");
+    std::fs::write(folder.path().join("token"), "tok").unwrap();
+    terminal.see("alice operator");
+}
