@@ -146,12 +146,21 @@ impl Console {
     }
 
     fn draw(&mut self, model: &Model) {
+        #[cfg(debug_assertions)]
+        panic_where_asked("draw");
         let (width, height) = model.size;
         let mut frame = Buffer::empty(Rect::new(0, 0, width, height));
         view::view(model, &mut frame, self.clock.now());
         let bytes = self.screen.bytes(frame);
         self.terminal.write(bytes);
     }
+}
+
+/// Panics in a debug build where a test asks for it, to see that the terminal comes back.
+#[cfg(debug_assertions)]
+pub(crate) fn panic_where_asked(place: &str) {
+    let asked = std::env::var_os("MONOLITH_TUI_PANIC");
+    assert!(asked.is_none_or(|asked| asked != place), "a test asked for it");
 }
 
 /// Reads keys on a thread of its own: reading a terminal blocks.

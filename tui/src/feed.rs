@@ -135,7 +135,10 @@ impl Trouble {
 impl From<&Error> for Trouble {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Unreachable { cause, .. } => Self::Silent(cause.to_lowercase()),
+            // The number of an error says nothing to somebody who reads its words.
+            Error::Unreachable { cause, .. } => {
+                Self::Silent(cause.split(" (os error").next().unwrap_or_default().to_lowercase())
+            }
             Error::TimedOut { limit, .. } => Self::Silent(format!("no answer within {} s", limit.as_secs())),
             Error::Unauthorized(problem) => Self::Unauthorized(problem.to_string()),
             error if error.is_not_served() => Self::NotServed,

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::feed::Source;
 use crate::keymap::Keymap;
 use crate::message::{Answer, Effect, Interest, Msg};
-use crate::model::target::{Standing, Target};
+use crate::model::target::{Standing, Target, TokenState};
 use crate::model::{Look, Model};
 use crate::net::{Link, QUEUE, fetch};
 use crate::options::{Failure, complain};
@@ -24,6 +24,8 @@ use crate::update::update;
 /// What one look asks for.
 const LOOK: [Source; 6] =
     [Source::Health, Source::Metrics, Source::Whoami, Source::Stores, Source::Workers, Source::Keys];
+/// The exit code of a token that is missing or refused.
+const UNAUTHORIZED: u8 = 5;
 /// The shape of the JSON.
 const SCHEMA: u32 = 1;
 /// Columns where nobody can say how wide the output is.
@@ -60,7 +62,8 @@ pub(crate) async fn snapshot(settings: &Settings, clock: Clock, form: Form) -> R
         }
     }
     let mut code = 0;
-    for (_, status) in &statuses {
+    for (target, status) in &statuses {
+        code = code.max(without_token(target));
         match status {
             Ok(status) => {
                 status.failures().iter().for_each(|failure| complain(&Failure::from(*failure)));
@@ -120,11 +123,23 @@ pub(crate) async fn check(settings: &Settings, clock: Clock) -> Result<u8, Failu
             let worst = target.findings.first().filter(|_| target.standing != Standing::Healthy)?;
             Some(format!("{}: {}", worst.subject, worst.message))
         };
-        let why = why.or_else(finding).map(|why| format!("  {}", crate::words::clean(&why))).unwrap_or_default();
+        let own = own.max(without_token(target));
+        let why = why
+            .or_else(|| target.token_trouble().map(str::to_owned))
+            .or_else(finding)
+            .map(|why| format!("  {}", crate::words::clean(&why)))
+            .unwrap_or_default();
         print(&format!("{} {}{why}\n", target.name, word(target, own)))?;
         code = code.max(own);
     }
     Ok(code)
+}
+
+/// The exit code of a target whose token was not found; it says why.
+fn without_token(target: &Target) -> u8 {
+    let TokenState::Missing(why) = &target.token else { return 0 };
+    complain(&Failure::new(UNAUTHORIZED, format!("{}: {why}", target.name)));
+    UNAUTHORIZED
 }
 
 /// What a code stands for, where the health alone does not say.
@@ -142,11 +157,18 @@ async fn look(settings: &Settings, clock: Clock) -> Result<Model, Failure> {
     let mut model = model(settings);
     let mut asked = tokio::task::JoinSet::new();
     for (id, one) in settings.targets.iter().enumerate() {
-        let token = one.token.find().await.map_err(|why| Failure {
-            exit_code: 2,
-            message: why,
-            hint: Some("name another with --token-file, or set MONOLITH_TOKEN".to_owned()),
-        })?;
+        let token = match one.token.find().await {
+            Ok(token) => token,
+            // One of several goes without, and says why; the others are looked at as ever.
+            Err(why) if settings.targets.len() > 1 => {
+                update(&mut model, Msg::Token { target: id, found: Err(why) }, clock.now());
+                None
+            }
+            Err(message) => {
+                let hint = Some("name another with --token-file, or set MONOLITH_TOKEN".to_owned());
+                return Err(Failure { exit_code: 2, message, hint });
+            }
+        };
         let client = match token {
             Some(token) => one.client.clone().with_token(token),
             None => one.client.clone(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use monolith_client::Client;
+use monolith_client::client::Trust;
 use serde::Deserialize;
 
 use crate::keymap::Keymap;
@@ -47,6 +48,8 @@ struct WrittenTarget {
     /// Drawn so that nobody takes it for another.
     #[serde(default)]
     danger: bool,
+    /// A certificate in PEM that is trusted besides those of the system.
+    ca: Option<PathBuf>,
     token: Option<WrittenToken>,
 }
 
@@ -142,7 +145,7 @@ fn understand(target: WrittenTarget, folder: Option<&Path>) -> Result<TargetSett
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err("targets: a target needs a name".to_owned());
     }
-    let client = Client::new(&target.url, None).map_err(|error| format!("targets.{name}: {error}"))?;
+    let client = client(&target, folder).map_err(|error| format!("targets.{name}: {error}"))?;
     let token = match target.token {
         None if client.is_loopback() => TokenSource::Dev,
         None => TokenSource::None,
@@ -155,6 +158,17 @@ fn understand(target: WrittenTarget, folder: Option<&Path>) -> Result<TargetSett
         Some(WrittenToken::Keyring(account)) => TokenSource::Keyring(account),
     };
     Ok(TargetSettings { name, danger: target.danger, client, token })
+}
+
+fn client(target: &WrittenTarget, folder: Option<&Path>) -> Result<Client, String> {
+    let trust = match &target.ca {
+        None => Trust::System,
+        Some(path) => {
+            let path = at_home(path, folder);
+            Trust::Also(read(&path).map_err(|error| format!("{}: {error}", path.display()))?.into_bytes())
+        }
+    };
+    Client::trusting(&target.url, &trust).map_err(|error| error.to_string())
 }
 
 /// A path of the file: `~/` is the home folder, and a relative one starts where the file is.

@@ -88,6 +88,16 @@ fn source_words(view: &SourceView<'_>) -> (Tone, String) {
     }
 }
 
+/// The same in the title of a panel that is not the only one: what is wrong, and not why.
+fn short_words(view: &SourceView<'_>) -> (Tone, String) {
+    let (tone, words) = source_words(view);
+    let words = match view.condition {
+        Condition::Failing => "NOT ANSWERING".to_owned(),
+        _ => words.split(':').next().unwrap_or_default().to_owned(),
+    };
+    (tone, words)
+}
+
 /// The age of what is fresh: an upper bound while it is asked for in time, else the age itself.
 fn fresh_words(view: &SourceView<'_>) -> String {
     match view.age {

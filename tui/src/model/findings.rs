@@ -64,7 +64,9 @@ pub(crate) fn find(target: &Target, now: Now) -> Vec<Finding> {
     }
     traffic(target, now, &mut found);
     if target.skew_ms != 0 {
-        let text = format!("the server's clock is {} ahead of this machine's", signed(target.skew_ms));
+        let way = if target.skew_ms > 0 { "ahead of" } else { "behind" };
+        let span = words::millis(target.skew_ms.unsigned_abs());
+        let text = format!("the server's clock is {span} {way} this machine's");
         found.push(Finding::new(Severity::Warning, "clock_skew", "clock", None, text));
     }
     if let Some(at) = target.history.restarted_at.filter(|at| now.at.saturating_sub(*at) < RESTART_IS_NEWS) {
@@ -74,15 +76,11 @@ pub(crate) fn find(target: &Target, now: Now) -> Vec<Finding> {
     found
 }
 
-fn signed(ms: i64) -> String {
-    let span = words::millis(ms.unsigned_abs());
-    if ms < 0 { format!("-{span}") } else { span }
-}
-
 fn reach(target: &Target, now: Now, since: Option<i64>, found: &mut Vec<Finding>) {
     let why = target.health.trouble.as_ref().map_or("no answer", |trouble| trouble.why());
     match target.standing {
         Standing::Unreachable => {
+            let since = feed_since(&target.health, target, now).or(since);
             found.push(Finding::new(Severity::Error, "unreachable", "server", since, why));
         }
         Standing::Unreadable => found.push(Finding::new(Severity::Error, "unreadable", "server", since, why)),

@@ -212,6 +212,9 @@ impl Target {
             }
             Standing::Healthy => self.health.value().and_then(|health| unix_ms(&health.started_at)),
             Standing::Stale => return self.health.age(now.at).unwrap_or(seen),
+            Standing::NotAnswering | Standing::Unreachable => {
+                return self.health.failing_since.map_or(seen, |since| now.at.saturating_sub(since));
+            }
             _ => None,
         };
         let told = told.and_then(|since| u64::try_from(self.server_ms(now) - since).ok());
@@ -234,11 +237,13 @@ impl Target {
         Some(unix_ms(time)? - self.server_ms(now))
     }
 
-    /// Learns from a health how far the clocks are apart, to the second that `uptime_s` has.
-    pub(crate) fn compare_clocks(&mut self, health: &Health, now: Now) {
+    /// Learns from a health how far the clocks are apart. The answer was written somewhere between the question and now,
+    /// in the second that `uptime_s` names; only what lies outside of both is a difference.
+    pub(crate) fn compare_clocks(&mut self, health: &Health, asked_at: At, now: Now) {
         let Some(started) = unix_ms(&health.started_at) else { return };
-        let theirs = started + i64::try_from(health.uptime_s).unwrap_or(0) * 1000 + 500;
-        let ahead = theirs - now.unix_ms;
+        let theirs = started + i64::try_from(health.uptime_s).unwrap_or(0) * 1000;
+        let asked = now.unix_ms - super::ms(now.at.saturating_sub(asked_at));
+        let ahead = (theirs - now.unix_ms).max(0) + (theirs + 1000 - asked).min(0);
         self.skew_ms = if ahead.abs() > SKEW_MAX_MS { ahead } else { 0 };
     }
 

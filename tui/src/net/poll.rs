@@ -41,6 +41,8 @@ async fn run(mut common: Common, source: Source) {
         if wait(&mut common, source, &mut told, due).await.is_err() {
             return;
         }
+        #[cfg(debug_assertions)]
+        crate::console::panic_where_asked(source.name());
         let asked_at = common.clock.at();
         let client = common.client.borrow_and_update().clone();
         let outcome = fetch::fetch(&client, source, &told).await;

@@ -63,7 +63,7 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
     };
     match payload {
         Payload::Health(health) => {
-            target.compare_clocks(&health, now);
+            target.compare_clocks(&health, asked_at, now);
             compare_processes(target, &health, now);
             target.health.take(Ok(*health), asked_at, at, next_in)
         }

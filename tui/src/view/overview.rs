@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::list::{self, Look};
 use super::pen::{Pen, take, width};
-use super::{chart, source_words};
+use super::{chart, short_words, source_words};
 use crate::clock::Now;
 use crate::feed::{Shown, Source};
 use crate::model::Model;
@@ -234,7 +234,7 @@ fn missing(pen: &mut Pen<'_>, area: Rect, model: &Model, source: Source, empty: 
 fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let target = model.shown();
     let view = target.source(Source::Stores, cx.at);
-    let source = source_words(&view);
+    let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
     pen.title(take(&mut area, 1), "Stores", end);
     let shown = target.stores.shown(cx.at);
@@ -250,7 +250,7 @@ fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
 fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let target = model.shown();
     let view = target.source(Source::Workers, cx.at);
-    let source = source_words(&view);
+    let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
     pen.title(take(&mut area, 1), "Workers", end);
     let shown = target.workers.shown(cx.at);
@@ -269,7 +269,7 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
 fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let target = model.shown();
     let view = target.source(Source::Audit, cx.at);
-    let source = source_words(&view);
+    let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
     pen.title(take(&mut area, 1), "What changed", end);
     let shown = target.audit.shown(cx.at);

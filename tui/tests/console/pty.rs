@@ -32,7 +32,12 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts the program in a terminal of so many columns and rows, in a folder.
-    pub fn start(args: &[&str], folder: &Path, (cols, rows): (u16, u16)) -> Self {
+    pub fn start(args: &[&str], folder: &Path, size: (u16, u16)) -> Self {
+        Self::start_with(args, folder, size, &[])
+    }
+
+    /// The same, with variables.
+    pub fn start_with(args: &[&str], folder: &Path, (cols, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let before = format!("{:?}", pair.master.get_termios().unwrap());
@@ -42,6 +47,7 @@ impl Terminal {
         command.env_clear();
         command.env("TERM", "xterm-256color");
         command.env("HOME", folder);
+        env.iter().for_each(|(name, value)| command.env(name, value));
         let started = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
         let parser = vt100::Parser::new(rows.try_into().unwrap(), cols.try_into().unwrap(), 0);

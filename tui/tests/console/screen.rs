@@ -37,6 +37,28 @@ fn every_way_out_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_panic_while_drawing_gives_the_terminal_back() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let args = ["--server", server.url.as_str(), "--token-file", "token"];
+    let mut terminal = Terminal::start_with(&args, folder.path(), (100, 30), &[("MONOLITH_TUI_PANIC", "draw")]);
+    let (code, _) = terminal.end();
+    assert_eq!((code, terminal.left_open()), (101, Vec::new()));
+    terminal.see("a test asked for it");
+}
+
+#[test]
+fn a_panic_of_a_poller_is_a_message_and_the_console_goes_on() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let args = ["--server", server.url.as_str(), "--token-file", "token"];
+    let mut terminal = Terminal::start_with(&args, folder.path(), (100, 30), &[("MONOLITH_TUI_PANIC", "metrics")]);
+    terminal.see("● OK");
+    terminal.press("`");
+    terminal.see("the poller of metrics panicked and is started again");
+    terminal.press("q");
+    assert_eq!((terminal.end().0, terminal.left_open()), (0, Vec::new()));
+}
+
+#[test]
 fn each_way_of_a_server_to_fail_has_its_own_words() {
     for (does, words) in [
         (Does::Unauthorized, "TOKEN REFUSED"),
@@ -144,6 +166,18 @@ fn wait_until_it_listens(terminal: &mut Terminal, word: &str) {
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }
+}
+
+#[test]
+fn what_the_server_tells_is_asked_for_at_once() {
+    let (server, folder) = (Server::that(Does::Tells), folder());
+    // So seldom does it ask by itself that only the event can be the reason.
+    std::fs::write(folder.path().join("c.toml"), "poll_seconds = 60\n").unwrap();
+    let args = ["--server", server.url.as_str(), "--token-file", "token", "--config", "c.toml"];
+    let mut terminal = Terminal::start(&args, folder.path(), (100, 30));
+    terminal.see("● OK");
+    terminal.press("6");
+    server.wait_until_asked("/api/admin/audit", 2);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum Does {
     StopsHalfway,
     /// It breaks the connection.
     Resets,
+    /// It tells at once what changes, and its stores are down by then.
+    Tells,
     /// It makes a key and says nothing of it.
     LosesTheAnswer,
 }
@@ -34,6 +36,7 @@ pub struct Server {
     over: Arc<AtomicBool>,
     /// Requests that change something.
     pub changes: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -42,7 +45,9 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let does = Arc::new(Mutex::new(does));
         let (over, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let server = Self { url, does: does.clone(), over: over.clone(), changes: changes.clone() };
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let server =
+            Self { url, does: does.clone(), over: over.clone(), changes: changes.clone(), asked: asked.clone() };
         std::thread::spawn(move || {
             // Those who hang are kept, or the connection would close.
             let mut kept = Vec::new();
@@ -58,13 +63,22 @@ impl Server {
                     drop(stream.peek(&mut byte));
                     continue;
                 }
-                match answer(&mut stream, now, &changes) {
+                match answer(&mut stream, now, &changes, &asked) {
                     Ok(true) | Err(_) => {}
                     Ok(false) => kept.push(stream),
                 }
             }
         });
         server
+    }
+
+    /// Waits until a path was asked for so many times.
+    pub fn wait_until_asked(&self, path: &str, times: usize) {
+        let begun = std::time::Instant::now();
+        while self.asked.lock().unwrap().iter().filter(|asked| *asked == path).count() < times {
+            assert!(begun.elapsed() < crate::pty::PATIENCE, "{path} was not asked for {times} times");
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
     }
 
     pub fn now(&self, does: Does) {
@@ -81,11 +95,17 @@ impl Drop for Server {
 }
 
 /// Answers one request; `false` where the connection has to stay as it is.
-fn answer(stream: &mut TcpStream, does: Does, changes: &AtomicUsize) -> std::io::Result<bool> {
+fn answer(
+    stream: &mut TcpStream,
+    does: Does,
+    changes: &AtomicUsize,
+    asked: &Mutex<Vec<String>>,
+) -> std::io::Result<bool> {
     let request = read(stream)?;
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default();
+    asked.lock().unwrap().push(path.to_owned());
     let asked_with_token = request.to_lowercase().contains("authorization:");
     if method != "GET" {
         changes.fetch_add(1, Ordering::SeqCst);
@@ -96,6 +116,12 @@ fn answer(stream: &mut TcpStream, does: Does, changes: &AtomicUsize) -> std::io:
     };
     let (status, kind, body) = match does {
         Does::Hangs => return Ok(false),
+        Does::Tells if path.ends_with("/events") => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            let event = "id: r1:1\nevent: audit\ndata: {}\n\n: still here\n\n";
+            stream.write_all(format!("{head}{event}").as_bytes())?;
+            return Ok(false);
+        }
         Does::LosesTheAnswer if method == "POST" => return Ok(true),
         Does::StopsHalfway => {
             stream
