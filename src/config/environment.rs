@@ -96,13 +96,9 @@ pub(super) fn well_known(
                 problem.hint("set DATABASE_URL=postgres://user:password@host:5432/database, or unset USE_DB_KEYS"),
             );
         } else {
-            // The ledger follows as soon as it can live in Postgres; until then the note is what the operator sees.
-            set(
-                "keys.store",
-                "postgres",
-                "USE_DB_KEYS",
-                "sets keys.store to postgres; the run ledger stays where it is".into(),
-            );
+            for key in ["keys.store", "scheduler.store"] {
+                set(key, "postgres", "USE_DB_KEYS", format!("sets {key} to postgres"));
+            }
         }
     }
     if switched_on(env, "ALLOW_PUBLIC_DOCS", problems) {

@@ -104,12 +104,6 @@ impl Compiler<'_> {
         declared: &Declared,
     ) -> Scheduler {
         let store = self.home("scheduler.store", &written.store, kinds, declared);
-        if let Home::Store(name) = &store
-            && matches!(kinds.get(name), Some(StoreKind::Postgres { .. }))
-        {
-            let hint = "set scheduler.store to \"memory\" or to a sqlite store";
-            self.error_with_hint("scheduler.store", "a run ledger in postgres is not available in this version", hint);
-        }
         let history = &written.history;
         Scheduler {
             store,

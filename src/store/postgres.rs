@@ -36,7 +36,8 @@ impl Postgres {
             .map_err(|_| StoreError::Unexpected("the url is not one of postgres".into()))?
             .application_name("monolith");
         if pooler == Pooler::Transaction {
-            options = options.statement_cache_capacity(0);
+            // It refuses what it does not know at connect, and carries nothing from one transaction to the next.
+            options = options.statement_cache_capacity(0).extra_float_digits(None);
         }
         let pool = PgPoolOptions::new()
             .max_connections(store.max_connections)
@@ -100,11 +101,11 @@ impl Postgres {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let what = "the probe";
         if self.pool.num_idle() > 0 || self.pool.size() >= self.pool.options().get_max_connections() {
-            return self.call(what, async |c| sqlx::query("select 1").execute(c).await.map(drop)).await;
+            return self.call(what, async |c| sqlx::raw_sql("select 1").execute(c).await.map(drop)).await;
         }
         let connecting = async {
             let mut connection = PgConnection::connect_with(&self.options).await?;
-            sqlx::query("select 1").execute(&mut connection).await?;
+            sqlx::raw_sql("select 1").execute(&mut connection).await?;
             connection.close().await
         };
         let limit = self.connect_timeout;

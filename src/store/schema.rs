@@ -86,13 +86,18 @@ async fn sqlite_versions(c: &mut sqlx::SqliteConnection) -> Result<Vec<i64>, sql
     sqlx::query_scalar("select version from monolith_migrations").fetch_all(c).await
 }
 
+/// In a transaction: a pooler may cut a prepared statement in two anywhere else.
 async fn postgres_versions(c: &mut sqlx::PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let exists: bool =
-        sqlx::query_scalar("select to_regclass('monolith_migrations') is not null").fetch_one(&mut *c).await?;
+    let mut tx = c.begin().await?;
+    let c = &mut *tx;
+    let exists: bool = sqlx::query_scalar("select to_regclass('monolith_migrations') is not null")
+        .persistent(false)
+        .fetch_one(&mut *c)
+        .await?;
     if !exists {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar("select version from monolith_migrations").fetch_all(c).await
+    sqlx::query_scalar("select version from monolith_migrations").persistent(false).fetch_all(c).await
 }
 
 async fn migrate_sqlite(sqlite: &Sqlite) -> Result<Vec<String>, StoreError> {
@@ -134,16 +139,21 @@ async fn migrate_postgres(postgres: &Postgres) -> Result<Vec<String>, StoreError
 
 async fn try_migrate_postgres(c: &mut sqlx::PgConnection) -> Result<Option<Vec<String>>, sqlx::Error> {
     let mut tx = c.begin().await?;
-    let ours: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
+    let ours: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
+        .persistent(false)
+        .bind(LOCK)
+        .fetch_one(&mut *tx)
+        .await?;
     if !ours {
         return Ok(None);
     }
-    sqlx::query(CREATE_POSTGRES).execute(&mut *tx).await?;
+    sqlx::query(CREATE_POSTGRES).persistent(false).execute(&mut *tx).await?;
     let present = postgres_versions(&mut tx).await?;
     let mut applied = Vec::new();
     for migration in MIGRATIONS.iter().filter(|m| !present.contains(&m.version)) {
         sqlx::raw_sql(AssertSqlSafe(migration.postgres)).execute(&mut *tx).await?;
         sqlx::query("insert into monolith_migrations (version, name) values ($1, $2)")
+            .persistent(false)
             .bind(migration.version)
             .bind(migration.name)
             .execute(&mut *tx)

@@ -6,20 +6,23 @@ use super::ledger::{Ledger, Workers};
 use super::view::RunView;
 use super::{BaseEnv, Identity, Plan, Work, WorkEvent};
 use crate::name::{StoreName, WorkerName};
+use crate::secret::Secret;
 use crate::settings::Home;
 use crate::settings::policy::Policy;
 use crate::settings::schedule::Schedule;
 use crate::settings::statement::Statement;
-use crate::settings::stores::{Migrate, OnUnreachable, Probe, Store, StoreKind};
+use crate::settings::stores::{Migrate, OnUnreachable, Pooler, Probe, Store, StoreKind};
 use crate::settings::workers::{Action, History, Scheduler, Worker};
 use crate::store::database::Kind;
+use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Database, schema};
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,45 +43,171 @@ pub(super) async fn memory() -> Database {
     database
 }
 
-/// The store `main` in a folder; opening it twice gives two pools on one file, like two processes.
-pub(super) async fn file(folder: &Path) -> Database {
-    let file = folder.join("main.db");
-    let store = Store {
+fn declared(kind: StoreKind) -> Store {
+    Store {
         name: main_store(),
-        kind: StoreKind::Sqlite { file: file.clone(), migrate: Migrate::Auto },
+        kind,
         max_connections: 8,
         connect_timeout: Duration::from_secs(10),
         operation_timeout: Duration::from_secs(10),
         probe: Probe { every: Duration::from_secs(5), timeout: Duration::from_secs(2), down_after: 3, up_after: 1 },
         required: true,
         on_unreachable: OnUnreachable::Reject,
-    };
+    }
+}
+
+/// The store `main` in a folder; opening it twice gives two pools on one file, like two processes.
+pub(super) async fn file(folder: &Path) -> Database {
+    let file = folder.join("main.db");
+    let store = declared(StoreKind::Sqlite { file: file.clone(), migrate: Migrate::Auto });
     let database = Database::new(Home::Store(main_store()), Kind::Sqlite(Sqlite::open(&store, &file)));
     schema::migrate(&database).await.unwrap();
     database
 }
 
-fn sqlite(database: &Database) -> &Sqlite {
-    match database.kind() {
-        Kind::Sqlite(sqlite) => sqlite,
-        Kind::Postgres(_) => panic!("tests run on sqlite"),
+/// The store `main` behind a URL of Postgres.
+pub(super) async fn postgres(url: &str, pooler: Pooler) -> Database {
+    let store = declared(StoreKind::Postgres { url: Secret::new(url), pooler, migrate: Migrate::Auto });
+    let postgres = Postgres::open(&store, url, pooler).unwrap();
+    let database = Database::new(Home::Store(main_store()), Kind::Postgres(postgres));
+    schema::migrate(&database).await.unwrap();
+    database
+}
+
+/// A Postgres for the tests of this process: the one that was given, or one of its own.
+pub(super) fn postgres_server() -> &'static str {
+    static SERVER: OnceLock<(String, Option<xtask::servers::Postgres>)> = OnceLock::new();
+    let (url, _) = SERVER.get_or_init(|| match xtask::servers::Kind::Postgres.given_url() {
+        Some(url) => (url, None),
+        None => {
+            let server = xtask::servers::Postgres::start().unwrap();
+            (server.url().to_owned(), Some(server))
+        }
+    });
+    url
+}
+
+/// A new, empty database on a server; its URL.
+pub(super) async fn new_database(server: &str) -> String {
+    let name = format!("t_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
+    let (address, _) = server.rsplit_once('/').unwrap();
+    format!("{address}/{name}")
+}
+
+/// A ledger for one test, in either database: what is told of one is told of the other.
+pub(super) enum On {
+    Sqlite(TempDir),
+    Postgres(String),
+}
+
+impl On {
+    pub(super) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) async fn postgres() -> Self {
+        Self::Postgres(new_database(postgres_server()).await)
+    }
+
+    /// Connections of their own to it, as another process would have.
+    pub(super) async fn open(&self) -> Database {
+        match self {
+            Self::Sqlite(folder) => file(folder.path()).await,
+            Self::Postgres(url) => postgres(url, Pooler::None).await,
+        }
     }
 }
 
+/// Each rule by itself on SQLite, and all of them, one after the other, on one Postgres, which takes a second to start.
+macro_rules! on_each_ledger {
+    ($($rule:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $rule() {
+                super::$rule(crate::work::fixture::On::sqlite()).await;
+            })*
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn all_the_same_on_postgres() {
+            let mut broken = Vec::new();
+            $({
+                let on = crate::work::fixture::On::postgres().await;
+                let here = tokio::task::LocalSet::new();
+                let rule = here.run_until(async { tokio::task::spawn_local($rule(on)).await });
+                if rule.await.is_err() {
+                    broken.push(stringify!($rule));
+                }
+            })*
+            assert!(broken.is_empty(), "on Postgres: {broken:?}");
+        }
+    };
+}
+
+pub(super) use on_each_ledger;
+
 pub(super) async fn execute(database: &Database, sql: &str) {
-    let work = async |c: &mut SqliteConnection| sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await.map(drop);
-    sqlite(database).call("a test's statement", work).await.unwrap();
+    let done = match database.kind() {
+        Kind::Sqlite(sqlite) => {
+            let work = async |c: &mut SqliteConnection| {
+                sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await.map(drop)
+            };
+            sqlite.call("a test's statement", work).await
+        }
+        Kind::Postgres(postgres) => {
+            let work =
+                async |c: &mut PgConnection| sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await.map(drop);
+            postgres.call("a test's statement", work).await
+        }
+    };
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 pub(super) async fn number(database: &Database, sql: &str) -> i64 {
-    let work = async |c: &mut SqliteConnection| sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(c).await;
-    sqlite(database).call("a test's question", work).await.unwrap()
+    let answer = match database.kind() {
+        Kind::Sqlite(sqlite) => {
+            let work =
+                async |c: &mut SqliteConnection| sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(c).await;
+            sqlite.call("a test's question", work).await
+        }
+        Kind::Postgres(postgres) => {
+            let sql = format!("select ({sql})::bigint");
+            let work = async |c: &mut PgConnection| sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await;
+            postgres.call("a test's question", work).await
+        }
+    };
+    answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// Moves an instant of a table relative to now, in milliseconds.
+pub(super) async fn set_instant(database: &Database, table: &str, column: &str, millis: i64) {
+    let instant = match database.kind() {
+        Kind::Sqlite(_) => format!("cast(unixepoch('subsec') * 1000 as integer) + {millis}"),
+        Kind::Postgres(_) => {
+            format!("date_trunc('milliseconds', clock_timestamp()) + {millis} * interval '1 millisecond'")
+        }
+    };
+    execute(database, &format!("update {table} set {column} = {instant} where {column} is not null")).await;
+}
+
+/// A column as milliseconds since the epoch.
+pub(super) fn millis(database: &Database, column: &str) -> String {
+    match database.kind() {
+        Kind::Sqlite(_) => column.to_owned(),
+        Kind::Postgres(_) => format!("(extract(epoch from {column}) * 1000)::bigint"),
+    }
 }
 
 /// Makes every schedule due at an instant relative to now, in milliseconds.
 pub(super) async fn due_in(database: &Database, millis: i64) {
-    let sql = format!("update work_schedule set next_at = cast(unixepoch('subsec') * 1000 as integer) + {millis}");
-    execute(database, &sql).await;
+    set_instant(database, "work_schedule", "next_at", millis).await;
+}
+
+/// Lets every lease run out.
+pub(super) async fn expire(database: &Database) {
+    set_instant(database, "work_run", "lease_until", -1_000).await;
 }
 
 pub(super) fn sql(statement: &str) -> Action {

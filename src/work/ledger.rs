@@ -1,8 +1,18 @@
 //! What is recorded, and by which rules: each tick once, each claim by compare-and-set, each later write with its fencing epoch, due
-//! times and leases by the clock of the database. The statements stand in one file a dialect; nothing here starts a run.
+//! times and leases by the clock of the database. Rules and statements stand apart; nothing here starts a run.
 
-pub(crate) mod sqlite; // SQLite's statements
+mod book; // what the rules ask of a database
+mod claims; // rules: up to the start of a run
+mod ends; // rules: the end of a run
+mod postgres; // Postgres' statements
+mod reads; // rules: what is shown and kept
+mod schedules; // rules: workers and their ticks
+mod sqlite; // SQLite's statements
 
+pub(super) use book::Book;
+pub(super) use ends::finish as finish_in;
+
+use super::due;
 use super::plan::{Identity, Plan};
 use super::run::{Done, RunId, RunKind, RunState};
 use super::view::{Counts, OutputView, Page, Pause, RunView};
@@ -11,8 +21,9 @@ use crate::name::WorkerName;
 use crate::settings::Home;
 use crate::settings::workers::{History, Worker};
 use crate::store::database::Kind;
-use crate::store::sqlite::Sqlite;
 use crate::store::{Database, StoreError};
+use book::{Claims as _, History as _, Holding, Schedules as _};
+use sqlx::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +92,8 @@ pub(crate) struct Materialised {
     pub(crate) recorded: Vec<Recorded>,
     /// Whether there is more to do at once.
     pub(crate) more: bool,
+    /// Whether rows were left to others who were writing them; what those do not do is looked at again soon.
+    pub(crate) passed_over: bool,
 }
 
 /// What is recorded of a worker.
@@ -105,6 +118,126 @@ pub(crate) struct Overview {
     pub(crate) workers: BTreeMap<WorkerName, WorkerRecord>,
 }
 
+/// Work that changes something, in one transaction of its own.
+macro_rules! change {
+    ($ledger:expr, $what:literal, |$book:ident| $work:expr) => {
+        match $ledger.database.kind() {
+            Kind::Sqlite(sqlite) => {
+                let work = async |c: &mut sqlx::SqliteConnection| {
+                    let mut tx = c.begin_with("begin immediate").await?;
+                    let $book = &mut *tx;
+                    let done = $work.await?;
+                    tx.commit().await?;
+                    Ok(done)
+                };
+                sqlite.call($what, work).await
+            }
+            Kind::Postgres(postgres) => {
+                let work = async |c: &mut sqlx::PgConnection| {
+                    let mut tx = c.begin().await?;
+                    let $book = &mut *tx;
+                    let done = $work.await?;
+                    tx.commit().await?;
+                    Ok(done)
+                };
+                postgres.call($what, work).await
+            }
+        }
+    };
+}
+
+/// Work that only reads: on SQLite it takes no lock. A pooler in transaction mode wants a transaction for it all the same.
+macro_rules! look {
+    ($ledger:expr, $what:literal, |$book:ident| $work:expr) => {
+        match $ledger.database.kind() {
+            Kind::Sqlite(sqlite) => {
+                let work = async |c: &mut sqlx::SqliteConnection| {
+                    let mut tx = c.begin().await?;
+                    let $book = &mut *tx;
+                    $work.await
+                };
+                sqlite.call($what, work).await
+            }
+            Kind::Postgres(postgres) => {
+                let work = async |c: &mut sqlx::PgConnection| {
+                    let mut tx = c.begin().await?;
+                    let $book = &mut *tx;
+                    let done = $work.await?;
+                    tx.commit().await?;
+                    Ok(done)
+                };
+                postgres.call($what, work).await
+            }
+        }
+    };
+}
+
+/// A run as it is shown, from a row of either dialect.
+macro_rules! run_view {
+    ($row:expr) => {{
+        use crate::work::ledger::{instant, run_id, small, unexpected, worker_name};
+        let row = $row;
+        let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(instant);
+        let (kind, state): (String, String) = (row.try_get("kind")?, row.try_get("state")?);
+        let due_at = crate::clock::Timestamp::from_millis(row.try_get("due_at")?);
+        let (started_at, finished_at) = (time("started_at")?, time("finished_at")?);
+        let length = |from: crate::clock::Timestamp, to: crate::clock::Timestamp| {
+            u64::try_from(to.since(from).as_millis()).unwrap_or(u64::MAX)
+        };
+        Ok(crate::work::view::RunView {
+            id: run_id(row.try_get("id")?)?,
+            worker: worker_name(row.try_get("worker")?)?,
+            kind: crate::work::run::RunKind::parse(&kind).ok_or_else(|| unexpected("kind", &kind))?,
+            tick_at: time("tick_at")?,
+            due_at,
+            state: crate::work::run::RunState::parse(&state).ok_or_else(|| unexpected("state", &state))?,
+            reason: row.try_get("reason")?,
+            replica: row.try_get("owner")?,
+            attempt: small(row.try_get("attempt")?),
+            attempts: Vec::new(),
+            started_at,
+            finished_at,
+            duration_ms: started_at.zip(finished_at).map(|(from, to)| length(from, to)),
+            lateness_ms: started_at.map(|at| length(due_at, at)),
+            exit_code: row.try_get("exit_code")?,
+            result: row.try_get("result")?,
+            error: row.try_get("error")?,
+            output_bytes: u64::try_from(row.try_get::<i64, _>("output_bytes")?).unwrap_or(0),
+            output_truncated: row.try_get("output_truncated")?,
+            requested_by: row.try_get("requested_by")?,
+            range: time("range_from")?.zip(time("range_to")?),
+            count: u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or(0),
+        })
+    }};
+}
+
+/// The row of a worker, from a row of either dialect.
+macro_rules! record_row {
+    ($row:expr) => {{
+        let row = $row;
+        let by: Option<String> = row.try_get("paused_by")?;
+        let (reason, until) =
+            (row.try_get("pause_reason")?, crate::work::ledger::instant(row.try_get("paused_until")?));
+        let paused_at: Option<i64> = row.try_get("paused_at")?;
+        let paused = crate::work::ledger::instant(paused_at).map(|at| crate::work::view::Pause {
+            by: by.unwrap_or_default(),
+            at,
+            reason,
+            until,
+        });
+        Ok(crate::work::ledger::book::RecordRow {
+            worker: row.try_get("worker")?,
+            spec_hash: row.try_get("spec_hash")?,
+            next_at: row.try_get("next_at")?,
+            paused,
+            last_success_at: row.try_get("last_success_at")?,
+            consecutive_failures: row.try_get("consecutive_failures")?,
+        })
+    }};
+}
+
+use {record_row, run_view};
+
 impl Ledger {
     pub(crate) fn new(plan: &Plan, identity: &Identity) -> Self {
         Self { database: plan.ledger.clone(), replica: identity.replica.as_str().into(), lease: plan.scheduler.lease }
@@ -119,73 +252,92 @@ impl Ledger {
         &self.replica
     }
 
-    fn sqlite(&self) -> Result<&Sqlite, StoreError> {
-        match self.database.kind() {
-            Kind::Sqlite(sqlite) => Ok(sqlite),
-            Kind::Postgres(_) => Err(StoreError::Unexpected("a ledger in postgres is not possible yet".into())),
-        }
-    }
-
     /// The clock of the database.
     pub(crate) async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.sqlite()?.call("reading the ledger's clock", async |c| sqlite::now(c).await).await
+        look!(self, "reading the ledger's clock", |book| book.now())
     }
 
     /// Takes the rows of all workers over to what is declared: new ones get their first tick, edited schedules start afresh and what was
     /// queued for them is withdrawn, gone ones are retired, and those that come back are taken up again.
     pub(crate) async fn sync_workers(&self, workers: &Workers) -> Result<Vec<Recorded>, StoreError> {
-        let by = self.replica();
-        self.sqlite()?.call("taking over the workers", async |c| sqlite::sync(c, workers, by).await).await
+        change!(self, "taking over the workers", |book| schedules::sync(book, workers, &self.replica))
     }
 
-    /// Records the ticks that are due within the horizon, each once, whoever comes first.
+    /// Records the ticks that are due within the horizon, each once, whoever comes first. One transaction deals with some hundred
+    /// workers: others can write in between.
     pub(crate) async fn materialise(&self, workers: &Workers) -> Result<Materialised, StoreError> {
-        self.sqlite()?.call("recording due ticks", async |c| sqlite::materialise(c, workers).await).await
+        let now = self.now().await?;
+        let due = look!(self, "looking for due ticks", |book| book.due(now.after(due::HORIZON)))?;
+        let decided = schedules::decide(workers, &due, now);
+        let mut done = Materialised::default();
+        for some in decided.chunks(schedules::BATCH) {
+            let step = change!(self, "recording due ticks", |book| schedules::advance(book, some))?;
+            done.queued += step.queued;
+            done.recorded.extend(step.recorded);
+            done.more |= step.more;
+            done.passed_over |= step.passed_over;
+        }
+        Ok(done)
     }
 
     /// Gives a next tick to workers that lost theirs; says which.
     pub(crate) async fn watchdog(&self, workers: &Workers) -> Result<Vec<WorkerName>, StoreError> {
-        self.sqlite()?.call("looking for stopped schedules", async |c| sqlite::rearm(c, workers).await).await
+        let stopped = look!(self, "looking for stopped schedules", |book| book.stopped())?;
+        if stopped.is_empty() {
+            return Ok(Vec::new());
+        }
+        change!(self, "starting stopped schedules", |book| schedules::rearm(book, workers))
     }
 
     /// Takes at most `free` runs that are due within the horizon and whose worker is declared here as it was recorded.
     pub(crate) async fn claim(&self, workers: &Workers, free: usize) -> Result<Vec<Claim>, StoreError> {
-        self.sqlite()?.call("claiming runs", async |c| sqlite::claim(c, self, workers, free).await).await
+        if !look!(self, "looking for runs", |book| claims::waits(book))? {
+            return Ok(Vec::new());
+        }
+        change!(self, "claiming runs", |book| claims::claim(book, self, workers, free))
     }
 
     /// Starts claimed runs, in order: overlap is judged here, at the instant itself.
     pub(crate) async fn start(&self, claims: &[Claim]) -> Result<Vec<Start>, StoreError> {
-        self.sqlite()?.call("starting runs", async |c| sqlite::start(c, self, claims).await).await
+        change!(self, "starting runs", |book| claims::start(book, self, claims))
     }
 
     /// Puts back what was claimed and not started, at no cost.
     pub(crate) async fn unclaim(&self, claims: &[Claim]) -> Result<(), StoreError> {
-        self.sqlite()?.call("releasing runs", async |c| sqlite::unclaim(c, claims).await).await
+        let held = claims::holdings(claims);
+        change!(self, "releasing runs", |book| book.put_back(&held, false))
     }
 
     /// Renews leases; answers which of them still hold.
     pub(crate) async fn heartbeat(&self, held: &[(RunId, i64)]) -> Result<HashSet<RunId>, StoreError> {
-        self.sqlite()?.call("renewing leases", async |c| sqlite::heartbeat(c, self, held).await).await
+        let held: Vec<_> = held.iter().map(|(run, epoch)| Holding { id: run.to_string(), epoch: *epoch }).collect();
+        let kept = change!(self, "renewing leases", |book| book.renew(&held, self.lease_millis()))?;
+        Ok(kept.into_iter().collect())
     }
 
     /// Records the end of an attempt.
     pub(crate) async fn finish(&self, claim: &Claim, done: &Done) -> Result<Finish, StoreError> {
-        self.sqlite()?.call("recording a run's end", async |c| sqlite::finish(c, claim, done).await).await
+        let ended = [(claim, done)];
+        let finishes = change!(self, "recording a run's end", |book| finish_in(book, &ended))?;
+        Ok(finishes.first().copied().unwrap_or(Finish::Lost))
     }
 
     /// Judges runs whose lease has run out: what was not started goes back, what was is tried again or lost.
     pub(crate) async fn reap(&self, workers: &Workers) -> Result<Vec<Recorded>, StoreError> {
-        self.sqlite()?.call("looking for dead runs", async |c| sqlite::reap(c, workers).await).await
+        if !look!(self, "looking for dead runs", |book| ends::any_expired(book))? {
+            return Ok(Vec::new());
+        }
+        change!(self, "judging dead runs", |book| ends::reap(book, workers))
     }
 
     /// Deletes a batch of what is no longer kept; answers how many rows went, zero when there is nothing left to do.
     pub(crate) async fn retain(&self, history: &History) -> Result<u64, StoreError> {
-        self.sqlite()?.call("deleting old runs", async |c| sqlite::retain(c, history).await).await
+        change!(self, "deleting old runs", |book| reads::retain(book, history))
     }
 
     /// Queues a run that somebody asked for.
     pub(crate) async fn run_now(&self, worker: &Worker, requested_by: &str) -> Result<RunId, StoreError> {
-        self.sqlite()?.call("queueing a run", async |c| sqlite::run_now(c, worker, requested_by).await).await
+        change!(self, "queueing a run", |book| claims::run_now(book, worker, requested_by))
     }
 
     /// The runs of a worker, newest first, after the one named.
@@ -195,27 +347,58 @@ impl Ledger {
         limit: u32,
         after: Option<RunId>,
     ) -> Result<Page<RunView>, StoreError> {
-        self.sqlite()?.call("reading runs", async |c| sqlite::runs(c, worker, limit, after).await).await
+        look!(self, "reading runs", |book| reads::runs(book, worker, limit, after))
     }
 
     /// One run.
     pub(crate) async fn run(&self, id: RunId) -> Result<Option<RunView>, StoreError> {
-        self.sqlite()?.call("reading a run", async |c| sqlite::run(c, id).await).await
+        look!(self, "reading a run", |book| reads::run(book, id))
     }
 
     /// What a run wrote, from an offset.
     pub(crate) async fn output(&self, id: RunId, after: u64) -> Result<Option<OutputView>, StoreError> {
-        self.sqlite()?.call("reading a run's output", async |c| sqlite::output(c, id, after).await).await
+        let written = look!(self, "reading a run's output", |book| book.output(id))?;
+        Ok(written.map(|written| book::output_after(written, after)))
     }
 
     /// What is recorded of all workers.
     pub(crate) async fn overview(&self) -> Result<Overview, StoreError> {
-        self.sqlite()?.call("reading workers", async |c| sqlite::overview(c).await).await
+        look!(self, "reading workers", |book| reads::overview(book))
     }
 
-    pub(crate) fn lease_millis(&self) -> i64 {
+    fn lease_millis(&self) -> i64 {
         i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX / 2)
     }
+}
+
+/// How many there are of each.
+fn tallied(names: Vec<String>) -> Vec<(String, u64)> {
+    let mut tally: BTreeMap<String, u64> = BTreeMap::new();
+    for name in names {
+        *tally.entry(name).or_default() += 1;
+    }
+    tally.into_iter().collect()
+}
+
+/// A value that this program did not write.
+fn unexpected(what: &'static str, text: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{what} `{}`", text.chars().take(80).collect::<String>()).into())
+}
+
+fn worker_name(text: &str) -> Result<WorkerName, sqlx::Error> {
+    WorkerName::parse(text).map_err(|_| unexpected("worker", text))
+}
+
+fn run_id(text: &str) -> Result<RunId, sqlx::Error> {
+    RunId::parse(text).ok_or_else(|| unexpected("run", text))
+}
+
+fn instant(millis: Option<i64>) -> Option<Timestamp> {
+    millis.map(Timestamp::from_millis)
+}
+
+fn small(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

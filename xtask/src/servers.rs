@@ -20,6 +20,8 @@ mod guardian;
 pub mod machine;
 /// A MongoDB, or the stand-in for it.
 mod mongo;
+/// A PgBouncer in front of a PostgreSQL.
+mod pgbouncer;
 /// Free ports that two test processes never both get.
 mod port;
 /// A PostgreSQL.
@@ -37,6 +39,7 @@ mod wire;
 
 pub use found::{Found, Missing, find, found};
 pub use mongo::Mongo;
+pub use pgbouncer::Pgbouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use server::Server;

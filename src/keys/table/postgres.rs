@@ -26,11 +26,18 @@ pub(super) async fn load(postgres: &Postgres) -> Result<(Vec<Record>, i64), Stor
         .call("loading the keys", async |c| {
             let mut tx = c.begin().await?;
             // One snapshot for both: a change between two readings would be neither in the rows nor after the number.
-            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
-            let seq: i64 =
-                sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
-            let rows =
-                sqlx::query(concat!("select ", columns_of_a_record!(), " from api_keys")).fetch_all(&mut *tx).await?;
+            sqlx::query("set transaction isolation level repeatable read, read only")
+                .persistent(false)
+                .execute(&mut *tx)
+                .await?;
+            let seq: i64 = sqlx::query_scalar("select seq from key_chain_head where id = 1")
+                .persistent(false)
+                .fetch_one(&mut *tx)
+                .await?;
+            let rows = sqlx::query(concat!("select ", columns_of_a_record!(), " from api_keys"))
+                .persistent(false)
+                .fetch_all(&mut *tx)
+                .await?;
             let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
             Ok((records, seq))
         })
@@ -41,10 +48,14 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<(Vec<
     postgres
         .call("following the keys", async |c| {
             let mut tx = c.begin().await?;
-            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+            sqlx::query("set transaction isolation level repeatable read, read only")
+                .persistent(false)
+                .execute(&mut *tx)
+                .await?;
             let last: Option<i64> = sqlx::query_scalar(
                 "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2) as newest",
             )
+            .persistent(false)
             .bind(seq)
             .bind(MAX_EVENTS)
             .fetch_one(&mut *tx)
@@ -55,7 +66,7 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<(Vec<
                 columns_of_a_record!(),
                 " from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
             );
-            let rows = sqlx::query(CHANGED).bind(seq).bind(last).fetch_all(&mut *tx).await?;
+            let rows = sqlx::query(CHANGED).persistent(false).bind(seq).bind(last).fetch_all(&mut *tx).await?;
             Ok((rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?, last))
         })
         .await
@@ -160,7 +171,7 @@ pub(super) async fn events(postgres: &Postgres) -> Result<Vec<Entry>, StoreError
         .call("reading the events", async |c| {
             let rows = sqlx::query(
                 "select seq, (extract(epoch from at) * 1000)::bigint as at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash from key_events order by seq",
-            )
+            ).persistent(false)
             .fetch_all(c)
             .await?;
             rows.iter().map(|row| entry_of!(row)).collect()
@@ -173,7 +184,7 @@ async fn end(c: &mut PgConnection, kid: &Kid, reason: Option<&str>, change: Chan
     let updated = sqlx::query(
         "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, version = version + 1 \
          where kid = $1 and revoked_at is null",
-    )
+    ).persistent(false)
     .bind(kid.as_str())
     .bind(change.at.millis())
     .bind(reason)
@@ -188,13 +199,16 @@ async fn end(c: &mut PgConnection, kid: &Kid, reason: Option<&str>, change: Chan
 
 async fn one(c: &mut PgConnection, kid: &str) -> Result<Option<Record>, sqlx::Error> {
     const ONE: &str = concat!("select ", columns_of_a_record!(), " from api_keys where kid = $1");
-    let row = sqlx::query(ONE).bind(kid).fetch_optional(c).await?;
+    let row = sqlx::query(ONE).persistent(false).bind(kid).fetch_optional(c).await?;
     row.as_ref().map(|row| record_of!(row)).transpose()
 }
 
 /// The end of the chain, held until the transaction ends.
 async fn locked_head(c: &mut PgConnection) -> Result<(i64, [u8; 32]), sqlx::Error> {
-    let row = sqlx::query("select seq, hash from key_chain_head where id = 1 for update").fetch_one(c).await?;
+    let row = sqlx::query("select seq, hash from key_chain_head where id = 1 for update")
+        .persistent(false)
+        .fetch_one(c)
+        .await?;
     Ok((row.try_get("seq")?, row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or(GENESIS)))
 }
 
@@ -206,6 +220,7 @@ async fn append(c: &mut PgConnection, kid: &str, change: Change<'_>, body: Strin
         "insert into key_events (seq, at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash) \
          values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
+    .persistent(false)
     .bind(entry.seq)
     .bind(entry.at.millis())
     .bind(&entry.subject)
@@ -220,6 +235,7 @@ async fn append(c: &mut PgConnection, kid: &str, change: Change<'_>, body: Strin
     .execute(&mut *c)
     .await?;
     sqlx::query("update key_chain_head set seq = $1, hash = $2 where id = 1")
+        .persistent(false)
         .bind(entry.seq)
         .bind(entry.hash.as_slice())
         .execute(c)
@@ -234,10 +250,12 @@ async fn repeated(
     change: Change<'_>,
 ) -> Result<Option<Inserted>, sqlx::Error> {
     sqlx::query("delete from key_idempotency where expires_at <= timestamptz 'epoch' + $1 * interval '1 millisecond'")
+        .persistent(false)
         .bind(change.at.millis())
         .execute(&mut *c)
         .await?;
     let row = sqlx::query("select body_hash, kid from key_idempotency where id_hash = $1")
+        .persistent(false)
         .bind(repeat.id_hash.as_slice())
         .fetch_optional(&mut *c)
         .await?;
@@ -246,7 +264,7 @@ async fn repeated(
         let kid = columns::kid(&row.try_get::<String, _>("kid")?)?;
         return Ok(Some(if same { Inserted::Again(kid) } else { Inserted::Conflict }));
     }
-    sqlx::query("insert into key_idempotency (id_hash, body_hash, kid, expires_at) values ($1, $2, $3, timestamptz 'epoch' + $4 * interval '1 millisecond')")
+    sqlx::query("insert into key_idempotency (id_hash, body_hash, kid, expires_at) values ($1, $2, $3, timestamptz 'epoch' + $4 * interval '1 millisecond')").persistent(false)
         .bind(repeat.id_hash.as_slice())
         .bind(repeat.body_hash.as_slice())
         .bind(record.kid.as_str())
@@ -262,7 +280,7 @@ async fn insert_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::E
         "insert into api_keys (kid, created_at, name, owner, environment, scopes, created_by, expires_at, ip_allow, \
          rate_limit, metadata, version, hash, hash_alg, pepper) \
          values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, timestamptz 'epoch' + $8 * interval '1 millisecond', $9, $10, $11, $12, $13, $14, $15)",
-    )
+    ).persistent(false)
     .bind(record.kid.as_str())
     .bind(record.created_at.millis())
     .bind(record.name.as_deref())
@@ -288,7 +306,7 @@ async fn update_row(c: &mut PgConnection, record: &Record) -> Result<(), sqlx::E
     sqlx::query(
         "update api_keys set name = $2, owner = $3, scopes = $4, ip_allow = $5, rate_limit = $6, metadata = $7, version = $8, \
          expires_at = timestamptz 'epoch' + $9 * interval '1 millisecond', disabled_at = timestamptz 'epoch' + $10 * interval '1 millisecond', grace_until = timestamptz 'epoch' + $11 * interval '1 millisecond', rotated_to = $12 where kid = $1",
-    )
+    ).persistent(false)
     .bind(record.kid.as_str())
     .bind(record.name.as_deref())
     .bind(record.owner.as_deref())

@@ -11,6 +11,7 @@ use crate::settings::Home;
 use crate::settings::statement::{Parameter, Statement};
 use crate::store::StoreError;
 use crate::store::database::Kind;
+use crate::work::ledger::{Book, Finish, finish_in};
 use crate::work::run::Done;
 use std::time::Duration;
 
@@ -27,13 +28,44 @@ pub(super) async fn run(job: &Job, store: &StoreName, statement: &Statement, tra
     let Some(database) = job.plan.stores.get(store) else {
         return Ended::Open(Done::failed(format!("store `{store}` is not open")));
     };
-    match database.kind() {
-        Kind::Sqlite(database) => {
-            let with_ledger = transactional && job.ledger.lives_in(&Home::Store(store.clone()));
-            sqlite::run(job, database, statement, transactional, with_ledger).await
-        }
-        Kind::Postgres(database) => Ended::Open(postgres::run(job, database, statement, transactional).await),
+    let wrap = match transactional {
+        true if job.ledger.lives_in(&Home::Store(store.clone())) => Wrap::WithTheEnd,
+        true => Wrap::Own,
+        false => Wrap::None,
+    };
+    let outcome = match database.kind() {
+        Kind::Sqlite(database) => sqlite::run(job, database, statement, wrap).await,
+        Kind::Postgres(database) => postgres::run(job, database, statement, wrap).await,
+    };
+    match outcome {
+        Ok(Effect { finish: Some(finish), .. }) => Ended::Recorded(finish),
+        Ok(Effect { result, finish: None }) => Ended::Open(Done::succeeded(Some(result))),
+        Err(error) => Ended::Open(failed(job, &error)),
     }
+}
+
+/// What stands around a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrap {
+    /// Nothing: the statement itself says when it takes effect.
+    None,
+    /// A transaction.
+    Own,
+    /// A transaction that also records the end of the run.
+    WithTheEnd,
+}
+
+/// What a statement did, and the record of the run's end where both are one transaction.
+struct Effect {
+    result: String,
+    finish: Option<Finish>,
+}
+
+/// Records the end of the run in the transaction of its statement. Where the lease was lost, the caller rolls both back.
+async fn finish(book: &mut impl Book, job: &Job, result: &str) -> Result<Finish, sqlx::Error> {
+    let done = Done::succeeded(Some(result.to_owned()));
+    let finishes = finish_in(book, &[(&job.claim, &done)]).await?;
+    Ok(finishes.first().copied().unwrap_or(Finish::Lost))
 }
 
 fn values(job: &Job, parameters: &[Parameter]) -> Vec<Value> {

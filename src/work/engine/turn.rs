@@ -8,7 +8,7 @@ use super::trouble::{Trouble, jittered};
 use crate::store::StoreError;
 use crate::work::action::Job;
 use crate::work::event::WorkEvent;
-use crate::work::ledger::{Claim, Ledger, Recorded, Start};
+use crate::work::ledger::{Claim, Ledger, Materialised, Recorded, Start};
 use crate::work::plan::Plan;
 use crate::work::run::{RunId, RunState};
 use std::collections::HashMap;
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the ledger is looked at for what other replicas queued or left behind.
 const POLL: Duration = Duration::from_millis(1_200);
+/// How soon schedules are looked at again that another replica was writing: well within the horizon.
+const PASSED_OVER: Duration = Duration::from_millis(100);
 /// How often old runs are deleted.
 const RETAIN: Duration = Duration::from_secs(3_600);
 /// How soon the next batch is deleted while there is more.
@@ -42,6 +44,8 @@ struct Engine<'w> {
     running: HashMap<Id, Job>,
     tasks: JoinSet<()>,
     trouble: Trouble,
+    /// Fires when nothing more may begin.
+    stop: CancellationToken,
     /// Whether the last claim filled every slot, so that a free one is worth a look.
     full: bool,
     next: Next,
@@ -58,7 +62,7 @@ struct Next {
 }
 
 pub(super) async fn run(work: &Work, stop: CancellationToken, cut: CancellationToken) {
-    let mut engine = Engine::new(work);
+    let mut engine = Engine::new(work, stop.clone());
     loop {
         let wake = engine.wake_at();
         tokio::select! {
@@ -74,7 +78,7 @@ pub(super) async fn run(work: &Work, stop: CancellationToken, cut: CancellationT
 }
 
 impl<'w> Engine<'w> {
-    fn new(work: &'w Work) -> Self {
+    fn new(work: &'w Work, stop: CancellationToken) -> Self {
         let plan = work.plan();
         let now = Instant::now();
         let next =
@@ -89,6 +93,7 @@ impl<'w> Engine<'w> {
             running: HashMap::new(),
             tasks: JoinSet::new(),
             trouble: Trouble::None,
+            stop,
             full: false,
             next,
         }
@@ -176,7 +181,7 @@ impl<'w> Engine<'w> {
             self.tell_lost(&recorded);
         }
         self.next.claim = Instant::now();
-        self.next.poll = Instant::now() + if done.more { Duration::ZERO } else { jittered(POLL) };
+        self.next.poll = Instant::now() + next_look(&done);
         Ok(())
     }
 
@@ -190,6 +195,7 @@ impl<'w> Engine<'w> {
     async fn claim(&mut self) -> Result<(), StoreError> {
         let slots = self.plan.scheduler.max_concurrent_runs;
         let free = slots.saturating_sub(self.held.len() + self.running.len());
+        let free = if self.stop.is_cancelled() { 0 } else { free };
         let wanted = free.min(BATCH);
         let claims = if wanted == 0 { Vec::new() } else { self.ledger.claim(&self.plan.workers, wanted).await? };
         let more = claims.len() == wanted;
@@ -206,6 +212,9 @@ impl<'w> Engine<'w> {
         let (mut ripe, waiting) = self.held.drain(..).partition::<Vec<_>, _>(|claim| clock.local(claim.at) <= now);
         self.held = waiting;
         ripe.sort_by_key(|claim| (claim.at, claim.run));
+        if self.stop.is_cancelled() {
+            self.held.append(&mut ripe);
+        }
         while !ripe.is_empty() {
             let some: Vec<Claim> = ripe.drain(..ripe.len().min(BATCH)).collect();
             match self.ledger.start(&some).await {
@@ -323,6 +332,14 @@ impl<'w> Engine<'w> {
         if timeout(CUT_GRACE, rest).await.is_err() {
             tracing::warn!(runs = self.tasks.len(), "runs did not end in time and are abandoned");
         }
+    }
+}
+
+fn next_look(done: &Materialised) -> Duration {
+    match done {
+        Materialised { more: true, .. } => Duration::ZERO,
+        Materialised { passed_over: true, .. } => PASSED_OVER,
+        _ => jittered(POLL),
     }
 }
 

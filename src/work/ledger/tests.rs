@@ -3,9 +3,11 @@
 
 use super::*;
 use crate::settings::schedule::Schedule;
-use crate::work::fixture::{due_in, execute, file, ledger, memory, number, plan, shell, with_lease, worker, workers};
+use crate::work::fixture::{
+    On, due_in, execute, expire, ledger, memory, millis, number, on_each_ledger, plan, set_instant, shell, with_lease,
+    worker, workers,
+};
 use crate::work::run::Verdict;
-use tempfile::tempdir;
 
 fn seconds(period: u64) -> Schedule {
     Schedule::every(Duration::from_secs(period)).unwrap()
@@ -26,14 +28,8 @@ async fn claimed(database: &Database) -> (Plan, Ledger, Claim) {
     (plan, a, claim)
 }
 
-async fn expire(database: &Database) {
-    execute(database, "update work_run set lease_until = 0 where lease_until is not null").await;
-}
-
-#[tokio::test]
-async fn a_tick_is_recorded_once_whoever_comes_second() {
-    let folder = tempdir().unwrap();
-    let (here, there) = (file(folder.path()).await, file(folder.path()).await);
+async fn a_tick_is_recorded_once_whoever_comes_second(on: On) {
+    let (here, there) = (on.open().await, on.open().await);
     let list = (0..50).map(|n| worker(&format!("w{n}"), shell("true")));
     let plan = plan(&here, list);
     let (a, b) = (ledger(&plan, "a"), Ledger { database: there, ..ledger(&plan, "b") });
@@ -45,18 +41,16 @@ async fn a_tick_is_recorded_once_whoever_comes_second() {
     assert_eq!(mine.unwrap().len() + theirs.unwrap().len(), 50);
 }
 
-#[tokio::test]
-async fn the_database_refuses_a_tick_that_is_already_there() {
-    let database = memory().await;
+async fn the_database_refuses_a_tick_that_is_already_there(on: On) {
+    let database = on.open().await;
     let (_, _, _) = claimed(&database).await;
     execute(&database, "update work_schedule set next_at = (select tick_at from work_run)").await;
     let plan = plan(&database, one());
     assert_eq!(ledger(&plan, "b").materialise(&plan.workers).await.unwrap().queued, 0);
 }
 
-#[tokio::test]
-async fn a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule() {
-    let database = memory().await;
+async fn a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule(on: On) {
+    let database = on.open().await;
     let old = plan(&database, one());
     let edited =
         plan(&database, [Worker { spec_hash: "two".into(), schedule: seconds(60), ..worker("one", shell("true")) }]);
@@ -68,9 +62,8 @@ async fn a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule()
     assert!(ledger(&old, "old").claim(&old.workers, 9).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn an_edited_schedule_withdraws_what_was_queued_and_starts_afresh() {
-    let database = memory().await;
+async fn an_edited_schedule_withdraws_what_was_queued_and_starts_afresh(on: On) {
+    let database = on.open().await;
     let before = plan(&database, one());
     let a = ledger(&before, "a");
     a.sync_workers(&before.workers).await.unwrap();
@@ -79,12 +72,12 @@ async fn an_edited_schedule_withdraws_what_was_queued_and_starts_afresh() {
     let edited = workers([Worker { spec_hash: "two".into(), schedule: seconds(7200), ..worker("one", shell("true")) }]);
     let recorded = a.sync_workers(&edited).await.unwrap();
     assert_eq!((recorded[0].state, recorded[0].reason, recorded[0].count), (RunState::Skipped, "withdrawn", 1));
-    assert_eq!(number(&database, "select next_at % 7200000 from work_schedule").await, 0);
+    let next_at = format!("select {} from work_schedule", millis(&database, "next_at"));
+    assert_eq!(number(&database, &next_at).await % 7_200_000, 0);
 }
 
-#[tokio::test]
-async fn an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue() {
-    let database = memory().await;
+async fn an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue(on: On) {
+    let database = on.open().await;
     let before = plan(&database, one());
     let a = ledger(&before, "a");
     a.sync_workers(&before.workers).await.unwrap();
@@ -95,9 +88,8 @@ async fn an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue() {
     assert_eq!(a.claim(&edited, 9).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_worker_that_is_gone_is_retired_and_comes_back() {
-    let database = memory().await;
+async fn a_worker_that_is_gone_is_retired_and_comes_back(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
     a.sync_workers(&plan.workers).await.unwrap();
@@ -113,9 +105,8 @@ async fn a_worker_that_is_gone_is_retired_and_comes_back() {
     );
 }
 
-#[tokio::test]
-async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it() {
-    let database = memory().await;
+async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it(on: On) {
+    let database = on.open().await;
     let (plan, a, zombie) = claimed(&database).await;
     assert!(matches!(a.start(std::slice::from_ref(&zombie)).await.unwrap()[0], Start::Started { attempt: 1, .. }));
     expire(&database).await;
@@ -135,9 +126,8 @@ async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it() {
     assert_eq!((run.state, outcomes), (RunState::Succeeded, vec!["crashed", "succeeded"]));
 }
 
-#[tokio::test]
-async fn a_run_that_was_claimed_and_not_started_goes_back_at_no_cost() {
-    let database = memory().await;
+async fn a_run_that_was_claimed_and_not_started_goes_back_at_no_cost(on: On) {
+    let database = on.open().await;
     let (plan, a, claim) = claimed(&database).await;
     expire(&database).await;
     ledger(&plan, "b").reap(&plan.workers).await.unwrap();
@@ -145,9 +135,8 @@ async fn a_run_that_was_claimed_and_not_started_goes_back_at_no_cost() {
     assert_eq!(a.start(&[claim]).await.unwrap(), [Start::Lost]);
 }
 
-#[tokio::test]
-async fn the_sixth_crash_loses_a_run() {
-    let database = memory().await;
+async fn the_sixth_crash_loses_a_run(on: On) {
+    let database = on.open().await;
     let (plan, a, mut claim) = claimed(&database).await;
     for crash in 1..=6 {
         a.start(std::slice::from_ref(&claim)).await.unwrap();
@@ -163,9 +152,8 @@ async fn the_sixth_crash_loses_a_run() {
     assert_eq!(a.overview().await.unwrap().workers["one"].counts_24h.lost, 1);
 }
 
-#[tokio::test]
-async fn a_run_released_by_a_shutdown_costs_no_attempt() {
-    let database = memory().await;
+async fn a_run_released_by_a_shutdown_costs_no_attempt(on: On) {
+    let database = on.open().await;
     let (plan, a, claim) = claimed(&database).await;
     a.start(std::slice::from_ref(&claim)).await.unwrap();
     a.finish(&claim, &Done::released()).await.unwrap();
@@ -175,9 +163,8 @@ async fn a_run_released_by_a_shutdown_costs_no_attempt() {
     assert_eq!(ledger(&plan, "b").claim(&plan.workers, 1).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_tick_that_is_due_while_a_run_is_in_progress_is_skipped() {
-    let database = memory().await;
+async fn a_tick_that_is_due_while_a_run_is_in_progress_is_skipped(on: On) {
+    let database = on.open().await;
     let (plan, a, first) = claimed(&database).await;
     a.start(&[first]).await.unwrap();
     due_in(&database, 0).await;
@@ -189,25 +176,23 @@ async fn a_tick_that_is_due_while_a_run_is_in_progress_is_skipped() {
     assert_eq!((run.state, run.reason.as_deref()), (RunState::Skipped, Some("overlap")));
 }
 
-#[tokio::test]
-async fn three_days_away_write_two_records_and_run_the_newest() {
-    let database = memory().await;
+async fn three_days_away_write_two_records_and_run_the_newest(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, [Worker { schedule: seconds(1), ..worker("one", shell("true")) }]);
     let a = ledger(&plan, "a");
     a.sync_workers(&plan.workers).await.unwrap();
-    execute(&database, "update work_schedule set next_at = (next_at / 1000) * 1000 - 3 * 86400000").await;
+    let next_at = number(&database, &format!("select {} from work_schedule", millis(&database, "next_at"))).await;
+    due_in(&database, -3 * 86_400_000 + 999 - Timestamp::now().millis() % 1000 - next_at % 1000).await;
     let done = a.materialise(&plan.workers).await.unwrap();
     assert!((3 * 86_400 - 5..=3 * 86_400 + 5).contains(&(done.recorded[0].count as i64)), "{done:?}");
     assert_eq!(number(&database, "select count(*) from work_run where finished_at is not null").await, 1);
     assert!(number(&database, "select count(*) from work_run").await <= 5, "the stretch, the newest, and those ahead");
-    let age =
-        "select cast(unixepoch('subsec') * 1000 as integer) - tick_at from work_run where late and state = 'queued'";
-    assert!(number(&database, age).await < 2_000);
+    let newest = format!("select {} from work_run where late and state = 'queued'", millis(&database, "tick_at"));
+    assert!(Timestamp::now().millis() - number(&database, &newest).await < 2_000);
 }
 
-#[tokio::test]
-async fn a_caught_up_tick_waits_for_the_run_in_progress() {
-    let database = memory().await;
+async fn a_caught_up_tick_waits_for_the_run_in_progress(on: On) {
+    let database = on.open().await;
     let (plan, a, first) = claimed(&database).await;
     a.start(std::slice::from_ref(&first)).await.unwrap();
     due_in(&database, -60_000).await;
@@ -218,9 +203,8 @@ async fn a_caught_up_tick_waits_for_the_run_in_progress() {
     assert!(matches!(a.start(&late).await.unwrap()[..], [Start::Started { .. }]));
 }
 
-#[tokio::test]
-async fn a_worker_shows_its_health_without_counting_runs() {
-    let database = memory().await;
+async fn a_worker_shows_its_health_without_counting_runs(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
     a.sync_workers(&plan.workers).await.unwrap();
@@ -237,9 +221,8 @@ async fn a_worker_shows_its_health_without_counting_runs() {
     assert!(record.last_success_at.is_some() && !record.running && record.waiting_since.is_none());
 }
 
-#[tokio::test]
-async fn runs_are_listed_newest_first_in_parts() {
-    let database = memory().await;
+async fn runs_are_listed_newest_first_in_parts(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
     let mut made = Vec::new();
@@ -254,9 +237,8 @@ async fn runs_are_listed_newest_first_in_parts() {
     assert_eq!((listed, second.next), (made, None));
 }
 
-#[tokio::test]
-async fn old_runs_are_deleted_by_age_and_by_number_but_never_the_last() {
-    let database = memory().await;
+async fn old_runs_are_deleted_by_age_and_by_number_but_never_the_last(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
     a.sync_workers(&plan.workers).await.unwrap();
@@ -269,21 +251,40 @@ async fn old_runs_are_deleted_by_age_and_by_number_but_never_the_last() {
     let keep =
         |keep, max_runs_per_worker| History { keep: Duration::from_secs(keep), max_runs_per_worker, max_output: 1 };
     assert_eq!(a.retain(&keep(3600, 2)).await.unwrap(), 1);
-    execute(&database, "update work_run set finished_at = finished_at - 7200000").await;
+    set_instant(&database, "work_run", "finished_at", -7_200_000).await;
     assert_eq!(a.retain(&keep(3600, 2)).await.unwrap(), 2);
     assert_eq!(number(&database, "select count(*) from work_run").await, 1);
     assert_eq!(number(&database, "select count(*) from work_attempt").await, 1);
 }
 
-#[tokio::test]
-async fn a_stopped_schedule_is_started_again() {
-    let database = memory().await;
+async fn a_stopped_schedule_is_started_again(on: On) {
+    let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
     a.sync_workers(&plan.workers).await.unwrap();
     execute(&database, "update work_schedule set next_at = null").await;
     assert_eq!(a.watchdog(&plan.workers).await.unwrap().len(), 1);
     assert!(a.watchdog(&plan.workers).await.unwrap().is_empty());
+}
+
+on_each_ledger! {
+    a_tick_is_recorded_once_whoever_comes_second,
+    the_database_refuses_a_tick_that_is_already_there,
+    a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule,
+    an_edited_schedule_withdraws_what_was_queued_and_starts_afresh,
+    an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue,
+    a_worker_that_is_gone_is_retired_and_comes_back,
+    a_zombie_cannot_finish_a_run_that_was_taken_from_it,
+    a_run_that_was_claimed_and_not_started_goes_back_at_no_cost,
+    the_sixth_crash_loses_a_run,
+    a_run_released_by_a_shutdown_costs_no_attempt,
+    a_tick_that_is_due_while_a_run_is_in_progress_is_skipped,
+    three_days_away_write_two_records_and_run_the_newest,
+    a_caught_up_tick_waits_for_the_run_in_progress,
+    a_worker_shows_its_health_without_counting_runs,
+    runs_are_listed_newest_first_in_parts,
+    old_runs_are_deleted_by_age_and_by_number_but_never_the_last,
+    a_stopped_schedule_is_started_again,
 }
 
 #[tokio::test]

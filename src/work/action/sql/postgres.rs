@@ -1,14 +1,15 @@
-//! A worker's statement on PostgreSQL. The server is told the time-out, so that it stops by itself; a connection whose statement was
-//! cut off is closed.
+//! A worker's statement on PostgreSQL. The server is told the time-out and every cancellation, so that nothing goes on there after its
+//! run has ended; a connection whose statement was cut off is closed.
 
 use super::rows::{Rows, affected};
-use super::{Value, failed, limit, values};
+use super::{Effect, Value, Wrap, finish, limit, values};
 use crate::clock::Timestamp;
 use crate::settings::statement::{Dialect, Statement};
 use crate::settings::stores::Pooler;
+use crate::store::StoreError;
 use crate::store::postgres::Postgres;
 use crate::work::action::Job;
-use crate::work::run::Done;
+use crate::work::ledger::Finish;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{
@@ -16,47 +17,96 @@ use sqlx::{
     ValueRef,
 };
 use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
-pub(super) async fn run(job: &Job, database: &Postgres, statement: &Statement, transactional: bool) -> Done {
-    let session = database.pooler() == Pooler::None;
-    let work = async |c: &mut PgConnection| {
-        tokio::select! {
-            result = bounded(c, job, statement, transactional, session) => result,
-            // An error of this kind closes the connection, and with it the statement.
-            () = job.cancel.cancelled() => Err(sqlx::Error::Protocol("stopped".into())),
-        }
+/// How long a cancelled statement may take to say so.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(
+    job: &Job,
+    database: &Postgres,
+    statement: &Statement,
+    wrap: Wrap,
+) -> Result<Effect, StoreError> {
+    // What a pooler in transaction mode carries is one transaction, or it may be cut in the middle of a statement.
+    let wrap = if wrap == Wrap::None && database.pooler() == Pooler::Transaction { Wrap::Own } else { wrap };
+    let work = async |c: &mut PgConnection| match wrap {
+        Wrap::None => alone(c, job, database, statement).await,
+        Wrap::Own | Wrap::WithTheEnd => in_transaction(c, job, database, statement, wrap).await,
     };
-    match database.call_within("running the statement", limit(job), work).await {
-        Ok(result) => Done::succeeded(Some(result)),
-        Err(error) => failed(job, &error),
-    }
+    database.call_within("running the statement", limit(job), work).await
 }
 
-/// Without a transaction the limit is the session's, which a pooler in transaction mode does not have.
-async fn bounded(
+async fn in_transaction(
     c: &mut PgConnection,
     job: &Job,
+    database: &Postgres,
     statement: &Statement,
-    transactional: bool,
-    session: bool,
-) -> Result<String, sqlx::Error> {
-    let left = job.deadline.saturating_duration_since(tokio::time::Instant::now()).max(Duration::from_millis(1));
-    let millis = left.as_millis();
-    if transactional {
-        let mut tx = c.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(format!("set local statement_timeout = {millis}"))).execute(&mut *tx).await?;
-        let result = execute(&mut tx, job, statement).await?;
+    wrap: Wrap,
+) -> Result<Effect, sqlx::Error> {
+    let mut tx = c.begin().await?;
+    let limit = format!("set local statement_timeout = {}", millis_left(job));
+    sqlx::raw_sql(AssertSqlSafe(limit)).execute(&mut *tx).await?;
+    let result = cancellable(&mut tx, job, database, statement).await?;
+    if database.pooler() == Pooler::Transaction {
+        // The driver names some statements; on the pooler's connection another client's names would meet them.
+        sqlx::raw_sql("deallocate all").execute(&mut *tx).await?;
+    }
+    if wrap == Wrap::Own {
         tx.commit().await?;
-        return Ok(result);
+        return Ok(Effect { result, finish: None });
     }
-    if session {
-        sqlx::raw_sql(AssertSqlSafe(format!("set statement_timeout = {millis}"))).execute(&mut *c).await?;
+    // The record of the end has the limits of the ledger, not of the statement.
+    sqlx::raw_sql("set local statement_timeout = 0").execute(&mut *tx).await?;
+    let finish = finish(&mut *tx, job, &result).await?;
+    match finish {
+        Finish::Recorded { .. } => tx.commit().await?,
+        Finish::Lost => tx.rollback().await?,
     }
-    let result = execute(c, job, statement).await;
-    if session {
-        sqlx::raw_sql("reset statement_timeout").execute(c).await?;
+    Ok(Effect { result, finish: Some(finish) })
+}
+
+/// Without a transaction the limit is the session's.
+async fn alone(
+    c: &mut PgConnection,
+    job: &Job,
+    database: &Postgres,
+    statement: &Statement,
+) -> Result<Effect, sqlx::Error> {
+    let limit = format!("set statement_timeout = {}", millis_left(job));
+    sqlx::raw_sql(AssertSqlSafe(limit)).execute(&mut *c).await?;
+    let result = cancellable(c, job, database, statement).await;
+    sqlx::raw_sql("reset statement_timeout").execute(c).await?;
+    Ok(Effect { result: result?, finish: None })
+}
+
+fn millis_left(job: &Job) -> u128 {
+    job.deadline.saturating_duration_since(Instant::now()).as_millis().max(1)
+}
+
+/// A statement that is to stop is stopped by the server: closing a connection alone would leave it running to its end.
+async fn cancellable(
+    c: &mut PgConnection,
+    job: &Job,
+    database: &Postgres,
+    statement: &Statement,
+) -> Result<String, sqlx::Error> {
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").persistent(false).fetch_one(&mut *c).await?;
+    let mut executing = std::pin::pin!(execute(c, job, statement));
+    tokio::select! {
+        result = &mut executing => return result,
+        () = job.cancel.cancelled() => {}
     }
-    result
+    let stop = async |c: &mut PgConnection| {
+        let mut tx = c.begin().await?;
+        sqlx::query("select pg_cancel_backend($1)").persistent(false).bind(backend).execute(&mut *tx).await?;
+        tx.commit().await
+    };
+    if let Err(error) = database.call("stopping a statement", stop).await {
+        tracing::warn!(%error, run = %job.claim.run, "a statement could not be stopped on the server");
+    }
+    // An error of this kind closes the connection.
+    timeout(CANCEL_GRACE, executing).await.unwrap_or_else(|_| Err(sqlx::Error::Protocol("stopped".into())))
 }
 
 async fn execute(c: &mut PgConnection, job: &Job, statement: &Statement) -> Result<String, sqlx::Error> {

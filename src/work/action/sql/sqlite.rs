@@ -2,13 +2,12 @@
 //! it never goes on holding the file's write lock after its run has ended.
 
 use super::rows::{Rows, affected};
-use super::{Value, failed, limit, values};
+use super::{Effect, Value, Wrap, finish, limit, values};
 use crate::settings::statement::{Dialect, Statement};
+use crate::store::StoreError;
 use crate::store::sqlite::Sqlite;
-use crate::work::action::{Ended, Job};
+use crate::work::action::Job;
 use crate::work::ledger::Finish;
-use crate::work::ledger::sqlite::finish_in;
-use crate::work::run::Done;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
@@ -19,33 +18,17 @@ use sqlx::{
 /// After how many steps of its machine SQLite asks whether to go on: some tens of microseconds.
 const STEPS: i32 = 4_000;
 
-/// What a statement did, and the record of the run's end where both are one transaction.
-struct Effect {
-    result: String,
-    finish: Option<Finish>,
-}
-
-pub(super) async fn run(
-    job: &Job,
-    database: &Sqlite,
-    statement: &Statement,
-    transactional: bool,
-    with_ledger: bool,
-) -> Ended {
+pub(super) async fn run(job: &Job, database: &Sqlite, statement: &Statement, wrap: Wrap) -> Result<Effect, StoreError> {
     let work = async |c: &mut SqliteConnection| {
         watch(c, job).await?;
-        let effect = match (transactional, with_ledger) {
-            (false, _) => execute(c, job, statement).await.map(|result| Effect { result, finish: None }),
-            (true, with_ledger) => in_transaction(c, job, statement, with_ledger).await,
+        let effect = match wrap {
+            Wrap::None => execute(c, job, statement).await.map(|result| Effect { result, finish: None }),
+            Wrap::Own | Wrap::WithTheEnd => in_transaction(c, job, statement, wrap).await,
         };
         c.lock_handle().await?.remove_progress_handler();
         effect
     };
-    match database.call_within("running the statement", limit(job), work).await {
-        Ok(Effect { finish: Some(finish), .. }) => Ended::Recorded(finish),
-        Ok(Effect { result, finish: None }) => Ended::Open(Done::succeeded(Some(result))),
-        Err(error) => Ended::Open(failed(job, &error)),
-    }
+    database.call_within("running the statement", limit(job), work).await
 }
 
 async fn watch(c: &mut SqliteConnection, job: &Job) -> Result<(), sqlx::Error> {
@@ -59,7 +42,7 @@ async fn in_transaction(
     c: &mut SqliteConnection,
     job: &Job,
     statement: &Statement,
-    with_ledger: bool,
+    wrap: Wrap,
 ) -> Result<Effect, sqlx::Error> {
     let mut tx = c.begin_with("begin immediate").await?;
     let result = match execute(&mut tx, job, statement).await {
@@ -69,11 +52,11 @@ async fn in_transaction(
             return Err(error);
         }
     };
-    if !with_ledger {
+    if wrap == Wrap::Own {
         tx.commit().await?;
         return Ok(Effect { result, finish: None });
     }
-    let finish = finish_in(&mut tx, &job.claim, &Done::succeeded(Some(result.clone()))).await?;
+    let finish = finish(&mut *tx, job, &result).await?;
     match finish {
         Finish::Recorded { .. } => tx.commit().await?,
         Finish::Lost => tx.rollback().await?,

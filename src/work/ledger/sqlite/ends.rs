@@ -1,186 +1,121 @@
-//! The end of a run: finished by its replica, or judged when its replica died.
-//! What follows an end or a crash is decided by `due`; here it is written, once.
+//! The ends of runs, in SQLite.
+//! No rule stands here.
 
-use super::{begin, count, now, small, unexpected, worker_name};
+use super::claims::texts;
+use super::run_id;
 use crate::clock::Timestamp;
-use crate::settings::policy::Policy;
-use crate::work::due;
-use crate::work::ledger::{Claim, Finish, REAP_BATCH, Recorded, Workers};
-use crate::work::run::{Done, RunState, Verdict};
-use sqlx::SqliteConnection;
+use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
+use crate::work::run::RunId;
+use sqlx::{Row, SqliteConnection};
 
-/// Why a run is tried again or lost.
-const CRASHED: &str = "crashed";
-/// Why a run went back without costing an attempt.
-const SHUTDOWN: &str = "shutdown";
-
-pub(crate) async fn finish(c: &mut SqliteConnection, claim: &Claim, done: &Done) -> Result<Finish, sqlx::Error> {
-    let mut tx = begin(c).await?;
-    let finish = finish_in(&mut tx, claim, done).await?;
-    tx.commit().await?;
-    Ok(finish)
-}
-
-/// Records the end of an attempt inside a transaction of the caller's, which must be rolled back when the lease was lost.
-pub(crate) async fn finish_in(c: &mut SqliteConnection, claim: &Claim, done: &Done) -> Result<Finish, sqlx::Error> {
-    let id = claim.run.to_string();
-    let row: Option<(String, i64, i64, Option<i64>)> =
-        sqlx::query_as("select state, tries, attempt, finished_at from work_run where id = $1 and epoch = $2")
-            .bind(&id)
-            .bind(claim.epoch)
-            .fetch_optional(&mut *c)
-            .await?;
-    let Some((state, tries, attempt, finished_at)) = row else {
-        return Ok(Finish::Lost);
-    };
-    let state = RunState::parse(&state).ok_or_else(|| unexpected("state", &state))?;
-    match (state, finished_at) {
-        (RunState::Running, _) => {}
-        (RunState::Succeeded | RunState::Failed | RunState::TimedOut, Some(at)) => {
-            return Ok(Finish::Recorded { state, at: Timestamp::from_millis(at) });
-        }
-        _ => return Ok(Finish::Lost),
-    }
-    let now = now(c).await?;
-    let tries = tries + i64::from(done.verdict != Verdict::Released);
-    let next = due::after_attempt(done.verdict, small(tries), &claim.worker.policy);
-    write_end(c, &id, done, next, tries, now).await?;
-    end_attempt(c, &id, attempt, done.verdict.as_str(), done.error.as_deref(), now).await?;
-    if next.is_final() {
-        tally(c, claim.worker.name.as_str(), next, now).await?;
-    }
-    Ok(Finish::Recorded { state: next, at: now })
-}
-
-async fn write_end(
-    c: &mut SqliteConnection,
-    id: &str,
-    done: &Done,
-    next: RunState,
-    tries: i64,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update work_run set state = $2, reason = $3, tries = $4, finished_at = $5, available_at = $6, exit_code = $7, result = $8,
-           error = $9, output = $10, output_bytes = $11, output_truncated = $12, lease_until = null where id = $1",
-    )
-    .bind(id)
-    .bind(next.as_str())
-    .bind((done.verdict == Verdict::Released).then_some(SHUTDOWN))
-    .bind(tries)
-    .bind(next.is_final().then_some(now.millis()))
-    .bind(now.millis())
-    .bind(done.exit_code)
-    .bind(done.result.as_deref())
-    .bind(done.error.as_deref())
-    .bind(done.output.text.as_str())
-    .bind(i64::try_from(done.output.bytes).unwrap_or(i64::MAX))
-    .bind(done.output.truncated)
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
-async fn end_attempt(
-    c: &mut SqliteConnection,
-    id: &str,
-    n: i64,
-    outcome: &str,
-    error: Option<&str>,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update work_attempt set finished_at = $3, outcome = $4, error = $5 where run_id = $1 and n = $2 and finished_at is null")
-        .bind(id)
-        .bind(n)
-        .bind(now.millis())
-        .bind(outcome)
-        .bind(error)
-        .execute(c)
+impl Ends for SqliteConnection {
+    async fn ending(&mut self, held: &[Holding]) -> Answer<Vec<Ending>> {
+        let rows: Vec<(String, String, i64, i64, Option<i64>)> = sqlx::query_as(
+            "select id, state, tries, attempt, finished_at from work_run
+             where (id, epoch) in (select value ->> 'id', value ->> 'epoch' from json_each($1))",
+        )
+        .bind(json(held))
+        .fetch_all(self)
         .await?;
-    Ok(())
-}
-
-/// Counts an end, and what it says about the worker's health.
-async fn tally(c: &mut SqliteConnection, worker: &str, state: RunState, now: Timestamp) -> Result<(), sqlx::Error> {
-    count(c, worker, state, 1, now).await?;
-    let health = if state == RunState::Succeeded {
-        "update work_schedule set consecutive_failures = 0, last_success_at = $2 where worker = $1"
-    } else if state.is_failure() {
-        "update work_schedule set consecutive_failures = consecutive_failures + 1 where worker = $1 and $2 is not null"
-    } else {
-        return Ok(());
-    };
-    sqlx::query(health).bind(worker).bind(now.millis()).execute(c).await?;
-    Ok(())
-}
-
-/// Id, worker, state, not started, crashes, attempt, retired.
-type Expired = (String, String, String, bool, i64, i64, bool);
-
-const EXPIRED: &str =
-    "select r.id, r.worker, r.state, r.started_at is null, r.crashes, r.attempt, s.retired_at is not null
-    from work_run r left join work_schedule s on s.worker = r.worker
-    where r.state in ('claimed', 'running') and r.lease_until < $1 order by r.lease_until limit $2";
-
-pub(crate) async fn reap(c: &mut SqliteConnection, workers: &Workers) -> Result<Vec<Recorded>, sqlx::Error> {
-    let looked_at = now(c).await?;
-    if expired(c, looked_at).await?.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut tx = begin(c).await?;
-    let now = now(&mut tx).await?;
-    let mut recorded = Vec::new();
-    for row in expired(&mut tx, now).await? {
-        // The policy of a worker that is not declared here is another replica's to know, unless nobody declares it any more.
-        let policy = match workers.get(row.1.as_str()) {
-            Some(worker) => Some(worker.policy),
-            None if row.6 => None,
-            None => continue,
+        let ending = |(id, state, tries, attempt, finished_at): (String, String, i64, i64, Option<i64>)| {
+            Ok(Ending { id: run_id(&id)?, state, tries, attempt, finished_at })
         };
-        recorded.extend(judge(&mut tx, &row, policy, now).await?);
+        rows.into_iter().map(ending).collect()
     }
-    tx.commit().await?;
-    Ok(recorded)
-}
 
-async fn expired(c: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Expired>, sqlx::Error> {
-    sqlx::query_as(EXPIRED).bind(now.millis()).bind(REAP_BATCH).fetch_all(c).await
-}
+    async fn end(&mut self, ends: &[End], now: Timestamp) -> Answer<()> {
+        let ends = json(ends);
+        sqlx::query(
+            "update work_run set state = j.value ->> 'state', reason = j.value ->> 'reason', tries = j.value ->> 'tries',
+               finished_at = j.value ->> 'finished_at', available_at = j.value ->> 'available_at', exit_code = j.value ->> 'exit_code',
+               result = j.value ->> 'result', error = j.value ->> 'error', output = j.value ->> 'output',
+               output_bytes = j.value ->> 'output_bytes', output_truncated = j.value ->> 'output_truncated', lease_until = null
+             from json_each($1) j where work_run.id = j.value ->> 'id'",
+        )
+        .bind(&ends)
+        .execute(&mut *self)
+        .await?;
+        sqlx::query(
+            "update work_attempt set finished_at = $2, outcome = j.value ->> 'outcome', error = j.value ->> 'error'
+             from json_each($1) j where run_id = j.value ->> 'id' and n = j.value ->> 'attempt' and work_attempt.finished_at is null",
+        )
+        .bind(&ends)
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 
-/// What was not started goes back at no cost; a crash in the middle is counted, and the last one loses the run.
-async fn judge(
-    c: &mut SqliteConnection,
-    row: &Expired,
-    policy: Option<Policy>,
-    now: Timestamp,
-) -> Result<Option<Recorded>, sqlx::Error> {
-    let (id, worker, state, untouched, crashes, attempt, _) = row;
-    let crashed = state == RunState::Running.as_str();
-    let crashes = crashes + i64::from(crashed);
-    let next = match policy {
-        None => RunState::Lost,
-        Some(_) if *untouched => RunState::Queued,
-        Some(policy) if crashed => due::after_crash(small(crashes), &policy),
-        Some(_) => RunState::Retrying,
-    };
-    sqlx::query(
-        "update work_run set state = $2, reason = $3, crashes = $4, finished_at = $5, available_at = max(available_at, $6),
-           lease_until = null where id = $1",
-    )
-    .bind(id)
-    .bind(next.as_str())
-    .bind(crashed.then_some(CRASHED))
-    .bind(crashes)
-    .bind(next.is_final().then_some(now.millis()))
-    .bind(if crashed { now.millis() } else { 0 })
-    .execute(&mut *c)
-    .await?;
-    if crashed {
-        end_attempt(c, id, *attempt, CRASHED, Some("its replica stopped renewing the lease"), now).await?;
+    async fn health(&mut self, ends: &[Health], now: Timestamp) -> Answer<()> {
+        sqlx::query(
+            "update work_schedule set
+               consecutive_failures = case when j.value ->> 'succeeded' then 0 else consecutive_failures end + (j.value ->> 'failures'),
+               last_success_at = case when j.value ->> 'succeeded' then $2 else last_success_at end
+             from json_each($1) j where worker = j.value ->> 'worker'",
+        )
+        .bind(json(ends))
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
     }
-    if next != RunState::Lost {
-        return Ok(None);
+
+    async fn expired(&mut self, now: Timestamp, limit: i64) -> Answer<Vec<Expired>> {
+        let rows = sqlx::query(
+            "select r.id, r.worker, r.state = 'running' as running, r.started_at is null as untouched, r.crashes, r.attempt,
+               s.retired_at is not null as retired
+             from work_run r left join work_schedule s on s.worker = r.worker
+             where r.state in ('claimed', 'running') and r.lease_until < $1 order by r.lease_until limit $2",
+        )
+        .bind(now.millis())
+        .bind(limit)
+        .fetch_all(self)
+        .await?;
+        let expired = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Expired {
+                id: run_id(row.try_get("id")?)?,
+                worker: row.try_get("worker")?,
+                running: row.try_get("running")?,
+                untouched: row.try_get("untouched")?,
+                crashes: row.try_get("crashes")?,
+                attempt: row.try_get("attempt")?,
+                retired: row.try_get("retired")?,
+            })
+        };
+        rows.iter().map(expired).collect()
     }
-    tally(c, worker, RunState::Lost, now).await?;
-    Ok(Some(Recorded { worker: worker_name(worker)?, state: RunState::Lost, reason: CRASHED, count: 1 }))
+
+    async fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> Answer<Vec<RunId>> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "select id from work_run where id in (select value from json_each($1))
+               and state in ('claimed', 'running') and lease_until < $2",
+        )
+        .bind(json(&texts(ids)))
+        .bind(now.millis())
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|id| run_id(id)).collect()
+    }
+
+    async fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> Answer<()> {
+        let crashes = json(crashes);
+        sqlx::query(
+            "update work_run set state = j.value ->> 'state', reason = j.value ->> 'reason', crashes = j.value ->> 'crashes',
+               finished_at = j.value ->> 'finished_at', available_at = max(available_at, j.value ->> 'available_at'), lease_until = null
+             from json_each($1) j where work_run.id = j.value ->> 'id'",
+        )
+        .bind(&crashes)
+        .execute(&mut *self)
+        .await?;
+        sqlx::query(
+            "update work_attempt set finished_at = $2, outcome = j.value ->> 'outcome', error = j.value ->> 'error'
+             from json_each($1) j where run_id = j.value ->> 'id' and n = j.value ->> 'attempt' and work_attempt.finished_at is null
+               and j.value ->> 'outcome' is not null",
+        )
+        .bind(&crashes)
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 }

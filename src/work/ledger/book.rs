@@ -1,0 +1,421 @@
+//! What the rules of the ledger ask of a database, inside one transaction: rows in, rows out, many at a time.
+//! Each dialect answers with its own statements; no rule stands there, and no statement stands in the rules.
+//!
+//! Locks are taken in one order everywhere, so that no two transactions wait for each other: first the rows of workers
+//! ([`Schedules::lock_workers`]), by name, then runs, by id. SQLite has one writer and needs none of it.
+
+use crate::clock::Timestamp;
+use crate::work::run::RunId;
+use crate::work::view::{AttemptView, OutputView, Pause, RunView};
+use serde::Serialize;
+use std::future::Future;
+
+/// The result of one or a few statements.
+pub(in crate::work) type Answer<T> = Result<T, sqlx::Error>;
+
+/// A database's side of the ledger.
+pub(in crate::work) trait Book: Schedules + Claims + Ends + History {}
+
+impl<T: Schedules + Claims + Ends + History> Book for T {}
+
+/// Workers and their ticks.
+pub(in crate::work) trait Schedules: Send {
+    /// The clock of the database.
+    fn now(&mut self) -> impl Future<Output = Answer<Timestamp>> + Send;
+
+    /// Locks the rows of these workers until the transaction ends, in the order of their names.
+    fn lock_workers(&mut self, workers: &[&str]) -> impl Future<Output = Answer<()>> + Send;
+
+    /// All rows, retired ones included, locked.
+    fn stored(&mut self) -> impl Future<Output = Answer<Vec<Stored>>> + Send;
+
+    /// Adds rows; leaves alone what somebody else has added meanwhile.
+    fn insert_schedules(
+        &mut self,
+        rows: &[Declared],
+        now: Timestamp,
+        by: &str,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Overwrites what rows say of their declaration; what was retired is no longer.
+    fn update_schedules(
+        &mut self,
+        rows: &[Declared],
+        now: Timestamp,
+        by: &str,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Retires workers.
+    fn retire(&mut self, workers: &[&str], now: Timestamp, by: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Forgets ticks of these workers that lie ahead and were not started, and ends those that were due as skipped; says whose
+    /// and how many. Manual runs stay.
+    fn withdraw(
+        &mut self,
+        workers: &[&str],
+        reason: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Vec<(String, u64)>>> + Send;
+
+    /// Ends as cancelled what waits, started before or not.
+    fn cancel_waiting(
+        &mut self,
+        workers: &[&str],
+        reason: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Gives open runs the declaration of today.
+    fn respec(&mut self, rows: &[Declared]) -> impl Future<Output = Answer<()>> + Send;
+
+    /// What is due until then, oldest first; what is paused or retired is not.
+    fn due(&mut self, until: Timestamp) -> impl Future<Output = Answer<Vec<Due>>> + Send;
+
+    /// Moves the clocks of rows that are still as they were read; says which, and leaves out what others are writing just now.
+    fn advance(&mut self, steps: &[Step]) -> impl Future<Output = Answer<Vec<String>>> + Send;
+
+    /// Adds runs for ticks that have none; how many those were.
+    fn insert_ticks(&mut self, ticks: &[NewTick], now: Timestamp) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Adds stretches of ticks that have come to their end.
+    fn insert_spans(&mut self, spans: &[NewSpan], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Adds to the outcomes of this hour.
+    fn count(&mut self, counts: &[Count], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Rows that have no next tick though nothing says why: worker and declaration.
+    fn stopped(&mut self) -> impl Future<Output = Answer<Vec<(String, String)>>> + Send;
+
+    /// Gives such a row a next tick.
+    fn rearm(&mut self, worker: &str, spec_hash: &str, next_at: i64) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// Runs up to their start.
+pub(in crate::work) trait Claims: Send {
+    /// Whether anything waits that may start until then.
+    fn waits(&mut self, until: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// What waits and may start until then, oldest first, locked; what others are taking is left out, and so are the
+    /// declarations named (`worker:spec_hash`). Caught-up runs whose worker has another run under way are left out, too.
+    fn candidates(
+        &mut self,
+        until: Timestamp,
+        not: &[String],
+        limit: i64,
+    ) -> impl Future<Output = Answer<Vec<Candidate>>> + Send;
+
+    /// Takes runs: the epoch grows, and the lease begins.
+    fn take(&mut self, ids: &[RunId], replica: &str, lease_until: Timestamp)
+    -> impl Future<Output = Answer<()>> + Send;
+
+    /// Those of the runs that are claimed and still have this epoch, locked.
+    fn claimed(&mut self, held: &[Holding]) -> impl Future<Output = Answer<Vec<Claimed>>> + Send;
+
+    /// Runs of these workers that are under way, or are caught up with and not at their end.
+    fn open_runs(&mut self, workers: &[&str]) -> impl Future<Output = Answer<Vec<Open>>> + Send;
+
+    /// Starts attempts.
+    fn start(
+        &mut self,
+        starts: &[Starting],
+        replica: &str,
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Ends runs that were not started.
+    fn skip(&mut self, ids: &[RunId], reason: &str, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Puts claimed runs back; `late`: they wait for the worker's other runs from now on.
+    fn put_back(&mut self, held: &[Holding], late: bool) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Renews leases by the clock of the database; says which runs were still held.
+    fn renew(&mut self, held: &[Holding], lease_millis: i64) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
+
+    /// Adds a run that somebody asked for.
+    fn insert_manual(
+        &mut self,
+        id: RunId,
+        worker: &str,
+        spec_hash: &str,
+        requested_by: &str,
+    ) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// The ends of runs.
+pub(in crate::work) trait Ends: Send {
+    /// The runs that have this epoch, locked.
+    fn ending(&mut self, held: &[Holding]) -> impl Future<Output = Answer<Vec<Ending>>> + Send;
+
+    /// Writes how attempts ended and where their runs stand now.
+    fn end(&mut self, ends: &[End], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Writes what ends say about the health of their workers: the last one of each worker is the last in the list.
+    fn health(&mut self, ends: &[Health], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Runs whose lease has run out; nothing is locked.
+    fn expired(&mut self, now: Timestamp, limit: i64) -> impl Future<Output = Answer<Vec<Expired>>> + Send;
+
+    /// Those of the runs whose lease has still run out, locked.
+    fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
+
+    /// Writes what becomes of runs whose replica died.
+    fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// What was recorded, and how long it is kept.
+pub(in crate::work) trait History: Send {
+    /// The runs of a worker, newest first.
+    fn runs(
+        &mut self,
+        worker: &str,
+        after: Option<RunId>,
+        limit: i64,
+    ) -> impl Future<Output = Answer<Vec<RunView>>> + Send;
+
+    /// One run, without its attempts.
+    fn run(&mut self, id: RunId) -> impl Future<Output = Answer<Option<RunView>>> + Send;
+
+    /// The run of each worker that was started last, without its attempts.
+    fn last_runs(&mut self) -> impl Future<Output = Answer<Vec<RunView>>> + Send;
+
+    /// The attempts of runs, by run and number.
+    fn attempts(&mut self, ids: &[RunId]) -> impl Future<Output = Answer<Vec<(RunId, AttemptView)>>> + Send;
+
+    /// What a run wrote: the kept text, how much there was in all, and whether the run is at its end.
+    fn output(&mut self, id: RunId) -> impl Future<Output = Answer<Option<Written>>> + Send;
+
+    /// The rows of workers that are not retired.
+    fn records(&mut self) -> impl Future<Output = Answer<Vec<RecordRow>>> + Send;
+
+    /// Per worker with open runs: whether one runs, and since when the oldest other one should.
+    fn open(&mut self) -> impl Future<Output = Answer<Vec<(String, bool, Option<i64>)>>> + Send;
+
+    /// Outcomes per worker since an instant.
+    fn counts(&mut self, since: Timestamp) -> impl Future<Output = Answer<Vec<(String, String, i64)>>> + Send;
+
+    /// Deletes a batch of runs that ended before; never the last one of a worker.
+    fn delete_old(&mut self, before: Timestamp, limit: i64) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Deletes a batch of each worker's runs beyond the newest `keep`.
+    fn delete_surplus(&mut self, keep: i64, limit: i64) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Deletes outcomes by the hour from before.
+    fn delete_counts(&mut self, before: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// What the ledger holds of a declaration.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Stored {
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) schedule: String,
+    pub(super) next_at: Option<i64>,
+    pub(super) retired: bool,
+}
+
+/// What a replica declares of a worker.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Declared {
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) schedule: String,
+    pub(super) next_at: Option<i64>,
+}
+
+/// A row that is due.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Due {
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) next_at: Timestamp,
+}
+
+/// One move of a worker's clock.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Step {
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) old: i64,
+    pub(super) new: Option<i64>,
+}
+
+/// A run for a tick.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct NewTick {
+    pub(super) id: String,
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) tick_at: i64,
+    pub(super) due_at: i64,
+    pub(super) late: bool,
+}
+
+/// A stretch of ticks that have come to their end without a run.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct NewSpan {
+    pub(super) id: String,
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) state: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) n: u64,
+}
+
+/// So many ends of a worker.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Count {
+    pub(super) worker: String,
+    pub(super) outcome: &'static str,
+    pub(super) n: u64,
+}
+
+/// A run that may be claimed.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Candidate {
+    pub(super) id: RunId,
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) kind: String,
+    pub(super) tick_at: Option<i64>,
+    pub(super) available_at: i64,
+    pub(super) late: bool,
+    pub(super) epoch: i64,
+}
+
+/// A run and the epoch that proves that it is held.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Holding {
+    pub(super) id: String,
+    pub(super) epoch: i64,
+}
+
+/// A claimed run at its instant.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Claimed {
+    pub(super) id: RunId,
+    pub(super) due_at: i64,
+    pub(super) late: bool,
+    /// Whether it was never started.
+    pub(super) first: bool,
+    pub(super) attempt: i64,
+}
+
+/// A run that stands in the way of others of its worker.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Open {
+    pub(super) id: RunId,
+    pub(super) worker: String,
+    pub(super) started: bool,
+}
+
+/// An attempt that begins.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Starting {
+    pub(super) id: String,
+    pub(super) worker: String,
+    pub(super) attempt: i64,
+    pub(super) started_at: i64,
+}
+
+/// A run whose attempt ends.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Ending {
+    pub(super) id: RunId,
+    pub(super) state: String,
+    pub(super) tries: i64,
+    pub(super) attempt: i64,
+    pub(super) finished_at: Option<i64>,
+}
+
+/// How an attempt ended, and where its run stands now.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct End {
+    pub(super) id: String,
+    pub(super) attempt: i64,
+    pub(super) outcome: &'static str,
+    pub(super) state: &'static str,
+    pub(super) reason: Option<&'static str>,
+    pub(super) tries: i64,
+    pub(super) finished_at: Option<i64>,
+    pub(super) available_at: i64,
+    pub(super) exit_code: Option<i32>,
+    pub(super) result: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) output: String,
+    pub(super) output_bytes: u64,
+    pub(super) output_truncated: bool,
+}
+
+/// What an end says about its worker.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Health {
+    pub(super) worker: String,
+    pub(super) succeeded: bool,
+    /// How many failures in a row this adds, or begins with after a success.
+    pub(super) failures: i64,
+}
+
+/// A run whose lease has run out.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Expired {
+    pub(super) id: RunId,
+    pub(super) worker: String,
+    pub(super) running: bool,
+    pub(super) untouched: bool,
+    pub(super) crashes: i64,
+    pub(super) attempt: i64,
+    pub(super) retired: bool,
+}
+
+/// What becomes of a run whose replica died.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Crash {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+    pub(super) reason: Option<&'static str>,
+    pub(super) crashes: i64,
+    pub(super) attempt: i64,
+    pub(super) finished_at: Option<i64>,
+    /// It may start from then on, if that is later than what was written before.
+    pub(super) available_at: i64,
+    /// How the attempt ended, where one was under way.
+    pub(super) outcome: Option<&'static str>,
+    pub(super) error: Option<&'static str>,
+}
+
+/// What a run wrote.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Written {
+    pub(super) text: String,
+    pub(super) bytes: u64,
+    pub(super) done: bool,
+}
+
+/// The row of a worker, as it is shown.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct RecordRow {
+    pub(super) worker: String,
+    pub(super) spec_hash: String,
+    pub(super) next_at: Option<i64>,
+    pub(super) paused: Option<Pause>,
+    pub(super) last_success_at: Option<i64>,
+    pub(super) consecutive_failures: i64,
+}
+
+/// Rows as one parameter: both dialects take them apart again.
+pub(super) fn json(rows: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(rows).unwrap_or_else(|_| "[]".into())
+}
+
+/// The part of a text after what was already read: offsets count from the first byte the run wrote, and what was cut off at the
+/// front is passed over.
+pub(super) fn output_after(written: Written, after: u64) -> OutputView {
+    let Written { text, bytes, done } = written;
+    let cut_off = bytes.saturating_sub(text.len() as u64);
+    let skip = usize::try_from(after.saturating_sub(cut_off)).unwrap_or(usize::MAX);
+    let start = (skip..=text.len()).find(|at| text.is_char_boundary(*at));
+    let data = start.and_then(|at| text.get(at..)).unwrap_or("").to_owned();
+    OutputView { data, next: bytes.max(after), done }
+}

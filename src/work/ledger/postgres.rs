@@ -1,0 +1,26 @@
+//! The ledger's statements for Postgres: lists travel as JSON, times as milliseconds since the epoch, so that no date crate stands
+//! between. Locks are taken in the order that `book` sets; what others hold is skipped where somebody else does the same work.
+//! No rule stands here.
+
+mod claims; // runs up to their start
+mod ends; // the ends of runs
+mod history; // what was recorded, and how long it is kept
+mod schedules; // workers and their ticks
+
+use super::{instant, run_id, small};
+
+/// A column as milliseconds since the epoch.
+macro_rules! ms {
+    ($column:literal) => {
+        concat!("(extract(epoch from ", $column, ") * 1000)::bigint")
+    };
+}
+
+/// Milliseconds since the epoch as an instant.
+macro_rules! at {
+    ($millis:literal) => {
+        concat!("(timestamptz 'epoch' + ", $millis, " * interval '1 millisecond')")
+    };
+}
+
+use {at, ms};

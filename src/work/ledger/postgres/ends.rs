@@ -1,0 +1,138 @@
+//! The ends of runs, in Postgres.
+//! No rule stands here.
+
+use super::claims::texts;
+use super::{at, ms, run_id};
+use crate::clock::Timestamp;
+use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
+use crate::work::run::RunId;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+impl Ends for PgConnection {
+    async fn ending(&mut self, held: &[Holding]) -> Answer<Vec<Ending>> {
+        let rows: Vec<(String, String, i64, i64, Option<i64>)> = sqlx::query_as(concat!(
+            "select r.id, r.state, r.tries, r.attempt, ",
+            ms!("r.finished_at"),
+            " from work_run r join json_to_recordset($1::json) as j(id text, epoch bigint) on r.id = j.id and r.epoch = j.epoch
+             order by r.id for no key update of r"
+        )).persistent(false)
+        .bind(json(held))
+        .fetch_all(self)
+        .await?;
+        let ending = |(id, state, tries, attempt, finished_at): (String, String, i64, i64, Option<i64>)| {
+            Ok(Ending { id: run_id(&id)?, state, tries, attempt, finished_at })
+        };
+        rows.into_iter().map(ending).collect()
+    }
+
+    async fn end(&mut self, ends: &[End], now: Timestamp) -> Answer<()> {
+        if ends.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(concat!(
+            "with j as (select * from json_to_recordset($1::json) as x(id text, attempt bigint, outcome text, state text, reason text,
+               tries bigint, finished_at bigint, available_at bigint, exit_code integer, result text, error text, output text,
+               output_bytes bigint, output_truncated boolean)),
+             attempts as (update work_attempt a set finished_at = ",
+            at!("$2::bigint"),
+            ", outcome = j.outcome, error = j.error from j where a.run_id = j.id and a.n = j.attempt and a.finished_at is null)
+             update work_run r set state = j.state, reason = j.reason, tries = j.tries, finished_at = ",
+            at!("j.finished_at"),
+            ", available_at = ",
+            at!("j.available_at"),
+            ", exit_code = j.exit_code, result = j.result, error = j.error, output = j.output, output_bytes = j.output_bytes,
+               output_truncated = j.output_truncated, lease_until = null
+             from j where r.id = j.id"
+        )).persistent(false)
+        .bind(json(ends))
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn health(&mut self, ends: &[Health], now: Timestamp) -> Answer<()> {
+        if ends.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(concat!(
+            "update work_schedule s set
+               consecutive_failures = case when j.succeeded then 0 else s.consecutive_failures end + j.failures,
+               last_success_at = case when j.succeeded then ",
+            at!("$2::bigint"),
+            " else s.last_success_at end
+             from json_to_recordset($1::json) as j(worker text, succeeded boolean, failures bigint) where s.worker = j.worker"
+        )).persistent(false)
+        .bind(json(ends))
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn expired(&mut self, now: Timestamp, limit: i64) -> Answer<Vec<Expired>> {
+        let rows = sqlx::query(concat!(
+            "select r.id, r.worker, r.state = 'running' as running, r.started_at is null as untouched, r.crashes, r.attempt,
+               s.retired_at is not null as retired
+             from work_run r left join work_schedule s on s.worker = r.worker
+             where r.state in ('claimed', 'running') and r.lease_until < ",
+            at!("$1::bigint"),
+            " order by r.lease_until limit $2"
+        )).persistent(false)
+        .bind(now.millis())
+        .bind(limit)
+        .fetch_all(self)
+        .await?;
+        let expired = |row: &PgRow| {
+            Ok(Expired {
+                id: run_id(row.try_get("id")?)?,
+                worker: row.try_get("worker")?,
+                running: row.try_get("running")?,
+                untouched: row.try_get("untouched")?,
+                crashes: row.try_get("crashes")?,
+                attempt: row.try_get("attempt")?,
+                retired: row.try_get("retired")?,
+            })
+        };
+        rows.iter().map(expired).collect()
+    }
+
+    async fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> Answer<Vec<RunId>> {
+        let rows: Vec<String> = sqlx::query_scalar(concat!(
+            "select id from work_run where id = any($1) and state in ('claimed', 'running') and lease_until < ",
+            at!("$2::bigint"),
+            " order by id for no key update skip locked"
+        ))
+        .persistent(false)
+        .bind(texts(ids))
+        .bind(now.millis())
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|id| run_id(id)).collect()
+    }
+
+    async fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> Answer<()> {
+        if crashes.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(concat!(
+            "with j as (select * from json_to_recordset($1::json) as x(id text, state text, reason text, crashes bigint, attempt bigint,
+               finished_at bigint, available_at bigint, outcome text, error text)),
+             attempts as (update work_attempt a set finished_at = ",
+            at!("$2::bigint"),
+            ", outcome = j.outcome, error = j.error from j
+               where a.run_id = j.id and a.n = j.attempt and a.finished_at is null and j.outcome is not null)
+             update work_run r set state = j.state, reason = j.reason, crashes = j.crashes, finished_at = ",
+            at!("j.finished_at"),
+            ", available_at = greatest(r.available_at, ",
+            at!("j.available_at"),
+            "), lease_until = null from j where r.id = j.id"
+        )).persistent(false)
+        .bind(json(crashes))
+        .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! What was recorded, and how long it is kept, in Postgres.
+//! No rule stands here.
+
+use super::claims::texts;
+use super::{at, instant, ms, run_id, small};
+use crate::clock::Timestamp;
+use crate::work::ledger::book::{Answer, History, RecordRow, Written};
+use crate::work::ledger::{record_row, run_view};
+use crate::work::run::RunId;
+use crate::work::view::{AttemptView, RunView};
+use sqlx::{PgConnection, Row};
+
+macro_rules! select_runs {
+    ($which:literal) => {
+        concat!(
+            "select id, worker, kind, ",
+            ms!("tick_at"),
+            " as tick_at, ",
+            ms!("due_at"),
+            " as due_at, state, reason, owner, attempt, ",
+            ms!("started_at"),
+            " as started_at, ",
+            ms!("finished_at"),
+            " as finished_at, exit_code, result, error, output_bytes, output_truncated, requested_by, ",
+            ms!("range_from"),
+            " as range_from, ",
+            ms!("range_to"),
+            " as range_to, count from work_run where ",
+            $which
+        )
+    };
+}
+
+impl History for PgConnection {
+    async fn runs(&mut self, worker: &str, after: Option<RunId>, limit: i64) -> Answer<Vec<RunView>> {
+        let rows = sqlx::query(select_runs!("worker = $1 and ($2::text is null or id < $2) order by id desc limit $3"))
+            .persistent(false)
+            .bind(worker)
+            .bind(after.map(|id| id.to_string()))
+            .bind(limit)
+            .fetch_all(self)
+            .await?;
+        rows.iter().map(|row| run_view!(row)).collect()
+    }
+
+    async fn run(&mut self, id: RunId) -> Answer<Option<RunView>> {
+        let row =
+            sqlx::query(select_runs!("id = $1")).persistent(false).bind(id.to_string()).fetch_optional(self).await?;
+        row.iter().map(|row| run_view!(row)).next().transpose()
+    }
+
+    async fn last_runs(&mut self) -> Answer<Vec<RunView>> {
+        let rows = sqlx::query(select_runs!("id in (select last_run_id from work_schedule where retired_at is null)"))
+            .persistent(false)
+            .fetch_all(self)
+            .await?;
+        rows.iter().map(|row| run_view!(row)).collect()
+    }
+
+    async fn attempts(&mut self, ids: &[RunId]) -> Answer<Vec<(RunId, AttemptView)>> {
+        type Attempt = (String, i64, String, i64, Option<i64>, Option<String>, Option<String>);
+        let rows: Vec<Attempt> = sqlx::query_as(concat!(
+            "select run_id, n, replica, ",
+            ms!("started_at"),
+            ", ",
+            ms!("finished_at"),
+            ", outcome, error from work_attempt where run_id = any($1) order by run_id, n"
+        ))
+        .persistent(false)
+        .bind(texts(ids))
+        .fetch_all(self)
+        .await?;
+        let attempt = |(run, n, replica, started_at, finished_at, outcome, error): Attempt| {
+            let started_at = Timestamp::from_millis(started_at);
+            let finished_at = instant(finished_at);
+            Ok((run_id(&run)?, AttemptView { n: small(n), replica, started_at, finished_at, outcome, error }))
+        };
+        rows.into_iter().map(attempt).collect()
+    }
+
+    async fn output(&mut self, id: RunId) -> Answer<Option<Written>> {
+        let row: Option<(Option<String>, i64, bool)> =
+            sqlx::query_as("select output, output_bytes, finished_at is not null from work_run where id = $1")
+                .persistent(false)
+                .bind(id.to_string())
+                .fetch_optional(self)
+                .await?;
+        Ok(row.map(|(text, bytes, done)| Written {
+            text: text.unwrap_or_default(),
+            bytes: u64::try_from(bytes).unwrap_or(0),
+            done,
+        }))
+    }
+
+    async fn records(&mut self) -> Answer<Vec<RecordRow>> {
+        let rows = sqlx::query(concat!(
+            "select worker, spec_hash, ",
+            ms!("next_at"),
+            " as next_at, ",
+            ms!("paused_at"),
+            " as paused_at, paused_by, pause_reason, ",
+            ms!("paused_until"),
+            " as paused_until, ",
+            ms!("last_success_at"),
+            " as last_success_at, consecutive_failures from work_schedule where retired_at is null"
+        ))
+        .persistent(false)
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|row| record_row!(row)).collect()
+    }
+
+    async fn open(&mut self) -> Answer<Vec<(String, bool, Option<i64>)>> {
+        sqlx::query_as(concat!(
+            "select worker, bool_or(state = 'running'), min(case when state <> 'running' then ",
+            ms!("available_at"),
+            " end) from work_run where finished_at is null group by worker"
+        ))
+        .persistent(false)
+        .fetch_all(self)
+        .await
+    }
+
+    async fn counts(&mut self, since: Timestamp) -> Answer<Vec<(String, String, i64)>> {
+        sqlx::query_as(concat!(
+            "select worker, outcome, sum(n)::bigint from work_counts where hour > ",
+            at!("$1::bigint"),
+            " group by worker, outcome"
+        ))
+        .persistent(false)
+        .bind(since.millis())
+        .fetch_all(self)
+        .await
+    }
+
+    async fn delete_old(&mut self, before: Timestamp, limit: i64) -> Answer<u64> {
+        let deleted = sqlx::query(concat!(
+            "delete from work_run where id in (select id from work_run where finished_at is not null and finished_at < ",
+            at!("$1::bigint"),
+            " and id not in (select last_run_id from work_schedule where last_run_id is not null)
+             limit $2 for update skip locked)"
+        )).persistent(false)
+        .bind(before.millis())
+        .bind(limit)
+        .execute(self)
+        .await?;
+        Ok(deleted.rows_affected())
+    }
+
+    async fn delete_surplus(&mut self, keep: i64, limit: i64) -> Answer<u64> {
+        let deleted = sqlx::query(
+            "delete from work_run where id in (select r.id from work_schedule s cross join lateral (
+               select id from work_run where worker = s.worker and finished_at is not null and id is distinct from s.last_run_id
+               order by id desc offset $1 limit $2) r limit $2)",
+        ).persistent(false)
+        .bind(keep)
+        .bind(limit)
+        .execute(self)
+        .await?;
+        Ok(deleted.rows_affected())
+    }
+
+    async fn delete_counts(&mut self, before: Timestamp) -> Answer<()> {
+        sqlx::query(concat!("delete from work_counts where hour < ", at!("$1::bigint")))
+            .persistent(false)
+            .bind(before.millis())
+            .execute(self)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Workers and their ticks: taking over what is declared, recording what is due, re-arming what stopped.
+//! Every change of `next_at` is a compare-and-set together with the runs it stands for.
+
+use super::book::{Answer, Book, Count, Declared, Due, NewSpan, NewTick, Step, Stored};
+use super::{Materialised, Recorded, Workers, worker_name};
+use crate::clock::Timestamp;
+use crate::name::WorkerName;
+use crate::settings::workers::Worker;
+use crate::work::due::{self, Decision};
+use crate::work::run::{RunId, RunState};
+use std::collections::{HashMap, HashSet};
+
+/// Why runs of an edited or retired worker do not run.
+const WITHDRAWN: &str = "withdrawn";
+/// Why ticks of a past outage do not run.
+const CATCH_UP: &str = "catch_up";
+/// How many workers one transaction deals with.
+pub(super) const BATCH: usize = 500;
+
+/// A worker, its next tick as it was read, and what becomes of it.
+pub(super) type Decided<'w> = (&'w Worker, Timestamp, Decision);
+
+/// What becomes of the rows of the ledger.
+#[derive(Default)]
+struct Changes {
+    new: Vec<Declared>,
+    edited: Vec<Declared>,
+    /// Edited ones whose ticks are other ones from now on.
+    other_clock: Vec<String>,
+    gone: Vec<String>,
+}
+
+pub(super) async fn sync(book: &mut impl Book, workers: &Workers, by: &str) -> Answer<Vec<Recorded>> {
+    let stored = book.stored().await?;
+    let now = book.now().await?;
+    let changes = compare(workers, stored, now);
+    book.insert_schedules(&changes.new, now, by).await?;
+    book.update_schedules(&changes.edited, now, by).await?;
+    let gone: Vec<&str> = changes.gone.iter().map(String::as_str).collect();
+    book.retire(&gone, now, by).await?;
+    let withdrawn: Vec<&str> = gone.iter().copied().chain(changes.other_clock.iter().map(String::as_str)).collect();
+    let ended = book.withdraw(&withdrawn, WITHDRAWN, now).await?;
+    // A run in progress may finish; what waits for another attempt of a worker that is gone cannot be made by anybody.
+    book.cancel_waiting(&gone, WITHDRAWN, now).await?;
+    book.respec(&changes.edited).await?;
+    let mut recorded = Vec::with_capacity(ended.len());
+    for (worker, count) in ended {
+        recorded.push(Recorded { worker: worker_name(&worker)?, state: RunState::Skipped, reason: WITHDRAWN, count });
+    }
+    count(book, &recorded, now).await?;
+    Ok(recorded)
+}
+
+/// An edit that leaves the schedule as it is keeps its clock and its queue, so that no tick falls between two declarations.
+fn compare(workers: &Workers, stored: Vec<Stored>, now: Timestamp) -> Changes {
+    let mut changes = Changes::default();
+    let mut stored: HashMap<String, Stored> = stored.into_iter().map(|row| (row.worker.clone(), row)).collect();
+    for (name, worker) in workers {
+        match stored.remove(name.as_str()) {
+            None => changes.new.push(declared(worker, first_tick(worker, now))),
+            Some(row) if row.spec_hash == worker.spec_hash && !row.retired => {}
+            Some(row) => {
+                let same_clock = row.schedule == worker.schedule.describe() && worker.enabled && !row.retired;
+                let kept = row.next_at.filter(|_| same_clock);
+                changes.edited.push(declared(worker, kept.or_else(|| first_tick(worker, now))));
+                if !same_clock {
+                    changes.other_clock.push(row.worker);
+                }
+            }
+        }
+    }
+    changes.gone.extend(stored.into_values().filter(|row| !row.retired).map(|row| row.worker));
+    changes
+}
+
+fn declared(worker: &Worker, next_at: Option<i64>) -> Declared {
+    Declared {
+        worker: worker.name.to_string(),
+        spec_hash: worker.spec_hash.clone(),
+        schedule: worker.schedule.describe(),
+        next_at,
+    }
+}
+
+fn first_tick(worker: &Worker, now: Timestamp) -> Option<i64> {
+    worker.enabled.then(|| worker.schedule.next_after(now)).flatten().map(Timestamp::millis)
+}
+
+/// Adds what was recorded to the outcomes of this hour.
+pub(super) async fn count(book: &mut impl Book, recorded: &[Recorded], now: Timestamp) -> Answer<()> {
+    let counts: Vec<Count> = recorded
+        .iter()
+        .map(|one| Count { worker: one.worker.to_string(), outcome: one.state.as_str(), n: one.count })
+        .collect();
+    book.count(&counts, now).await
+}
+
+/// Decisions are made before the transaction, which holds others up; the compare-and-set drops those that came too late.
+pub(super) fn decide<'w>(workers: &'w Workers, due: &[Due], now: Timestamp) -> Vec<Decided<'w>> {
+    let ours = due.iter().filter_map(|row| {
+        let worker = workers.get(row.worker.as_str());
+        let worker = worker.filter(|worker| worker.spec_hash == row.spec_hash && worker.enabled)?;
+        Some((worker.as_ref(), row.next_at, due::decide(&worker.schedule, &worker.policy, row.next_at, now)))
+    });
+    ours.collect()
+}
+
+/// Records what becomes of the ticks of some workers, each once, whoever comes first.
+pub(super) async fn advance(book: &mut impl Book, some: &[Decided<'_>]) -> Answer<Materialised> {
+    let steps: Vec<Step> = some.iter().map(step).collect();
+    let advanced: HashSet<String> = book.advance(&steps).await?.into_iter().collect();
+    let ours: Vec<&Decided<'_>> = some.iter().filter(|(worker, ..)| advanced.contains(worker.name.as_str())).collect();
+    let now = book.now().await?;
+    let ticks: Vec<NewTick> = ours.iter().flat_map(|one| new_ticks(one)).collect();
+    let queued = book.insert_ticks(&ticks, now).await?;
+    let spans: Vec<NewSpan> = ours.iter().filter_map(|one| missed(one)).collect();
+    book.insert_spans(&spans, now).await?;
+    let missed = ours.iter().filter_map(|(worker, _, decision)| {
+        let count = decision.missed?.count;
+        Some(Recorded { worker: worker.name.clone(), state: RunState::Missed, reason: CATCH_UP, count })
+    });
+    let recorded: Vec<Recorded> = missed.collect();
+    count(book, &recorded, now).await?;
+    let more = ours.iter().any(|(_, _, decision)| decision.more);
+    Ok(Materialised {
+        queued: usize::try_from(queued).unwrap_or(usize::MAX),
+        recorded,
+        more,
+        passed_over: advanced.len() < some.len(),
+    })
+}
+
+fn step((worker, old, decision): &Decided<'_>) -> Step {
+    Step {
+        worker: worker.name.to_string(),
+        spec_hash: worker.spec_hash.clone(),
+        old: old.millis(),
+        new: decision.next_at.map(Timestamp::millis),
+    }
+}
+
+fn new_ticks<'d>((worker, _, decision): &'d Decided<'_>) -> impl Iterator<Item = NewTick> + use<'d> {
+    decision.runs.iter().map(|tick| NewTick {
+        id: RunId::new().to_string(),
+        worker: worker.name.to_string(),
+        spec_hash: worker.spec_hash.clone(),
+        tick_at: tick.at.millis(),
+        due_at: tick.at.millis(),
+        late: tick.late,
+    })
+}
+
+fn missed((worker, _, decision): &Decided<'_>) -> Option<NewSpan> {
+    let missed = decision.missed?;
+    Some(NewSpan {
+        id: RunId::new().to_string(),
+        worker: worker.name.to_string(),
+        spec_hash: worker.spec_hash.clone(),
+        state: RunState::Missed.as_str(),
+        reason: CATCH_UP,
+        from: missed.from.millis(),
+        to: missed.to.millis(),
+        n: missed.count,
+    })
+}
+
+/// Gives a next tick to workers that lost theirs.
+pub(super) async fn rearm(book: &mut impl Book, workers: &Workers) -> Answer<Vec<WorkerName>> {
+    let mut rearmed = Vec::new();
+    for (name, spec_hash) in book.stopped().await? {
+        let Some(worker) = workers.get(name.as_str()).filter(|worker| worker.spec_hash == spec_hash) else {
+            continue;
+        };
+        let now = book.now().await?;
+        if let Some(next_at) = first_tick(worker, now) {
+            book.rearm(&name, &spec_hash, next_at).await?;
+            rearmed.push(worker.name.clone());
+        }
+    }
+    Ok(rearmed)
+}
