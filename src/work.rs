@@ -20,7 +20,9 @@ pub use engine::Work;
 pub use event::{Observer, WorkEvent};
 pub use plan::{Identity, Plan};
 pub use run::{RunId, RunKind, RunState};
-pub use view::{AttemptView, Counts, OutputView, Page, Pause, RunView, WorkerState, WorkerView};
+pub use view::{
+    AttemptView, Counts, OutputView, Page, Pause, RunView, TickOutcome, TickSpan, Ticks, WorkerState, WorkerView,
+};
 
 use crate::name::WorkerName;
 use crate::store::StoreError;
@@ -37,6 +39,12 @@ pub enum WorkError {
     /// There is no such run, or it is no longer kept.
     #[error("there is no run `{0}`")]
     UnknownRun(RunId),
+    /// No replica that runs workers has taken it over yet, so there is nothing to change.
+    #[error("no replica that runs workers has taken over `{0}` yet")]
+    NotTakenOver(WorkerName),
+    /// So many ticks are not counted at once.
+    #[error("the time asked about is longer than {}", crate::clock::write_duration(*.0))]
+    TooLong(std::time::Duration),
     /// The ledger did not answer.
     #[error("the ledger {0}")]
     Ledger(#[from] StoreError),

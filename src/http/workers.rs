@@ -2,17 +2,26 @@
 //! Everything shown comes from the ledger; nothing is decided here.
 
 use super::answer::{ApiError, field};
-use super::body::{Params, Segment};
+use super::body::{Json as Body, Params, Segment};
 use super::caller::{Operator, Viewer};
 use super::show;
+use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::runtime::App;
-use crate::work::{AttemptView, RunId, RunKind, RunState, RunView, WorkError, WorkerState, WorkerView};
+use crate::work::{
+    AttemptView, RunId, RunKind, RunState, RunView, TickOutcome, TickSpan, WorkError, WorkerState, WorkerView,
+};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use monolith_client::wire;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest reason for a pause, in characters.
+const MAX_REASON: usize = 500;
+/// Over how long ticks are told where no time is named.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The declared workers and how they are.
 #[utoipa::path(get, path = "/api/admin/workers", tag = "workers", security(("token" = [])), params(wire::PageQuery),
@@ -62,6 +71,120 @@ pub(super) async fn run_now(
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %name, run = %run, actor, request_id, "{actor} asked for a run of {name}");
     Ok((StatusCode::ACCEPTED, Json(wire::RunStarted { run_id: run.to_string() })))
+}
+
+/// Pauses a worker: no tick starts, runs in progress go on, and what is left out is recorded.
+#[utoipa::path(post, path = "/api/admin/workers/{name}/pause", tag = "workers", security(("token" = [])),
+    params(("name" = String, Path, description = "The worker's name")), request_body = wire::PauseWorker,
+    responses((status = 200, body = wire::Worker), (status = 400, body = wire::ProblemBody),
+              (status = 401, body = wire::ProblemBody), (status = 403, body = wire::ProblemBody),
+              (status = 404, body = wire::ProblemBody), (status = 409, body = wire::ProblemBody),
+              (status = 413, body = wire::ProblemBody), (status = 415, body = wire::ProblemBody),
+              (status = 422, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    Segment(name): Segment,
+    Body(wanted): Body<wire::PauseWorker>,
+) -> Result<Json<wire::Worker>, ApiError> {
+    let name = name_of(&name)?;
+    let reason = wanted.reason.trim();
+    let until = wanted.until.as_deref().map(|text| instant("until", text)).transpose()?;
+    if reason.is_empty() || reason.chars().count() > MAX_REASON {
+        return Err(ApiError::invalid(vec![field("reason", format!("must have 1 to {MAX_REASON} characters"))]));
+    }
+    if until.is_some_and(|until| until <= Timestamp::now()) {
+        return Err(ApiError::invalid(vec![field("until", "must lie ahead")]));
+    }
+    let paused = app.work.pause(&name, &caller.claims.sub, reason, until).await?;
+    let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
+    tracing::info!(worker = %name, actor, request_id, reason, "{actor} paused {name}: {reason}");
+    Ok(Json(worker(paused)))
+}
+
+/// Ends the pause of a worker.
+#[utoipa::path(post, path = "/api/admin/workers/{name}/resume", tag = "workers", security(("token" = [])),
+    params(("name" = String, Path, description = "The worker's name")),
+    responses((status = 200, body = wire::Worker), (status = 401, body = wire::ProblemBody),
+              (status = 403, body = wire::ProblemBody), (status = 404, body = wire::ProblemBody),
+              (status = 409, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    Segment(name): Segment,
+) -> Result<Json<wire::Worker>, ApiError> {
+    let name = name_of(&name)?;
+    let resumed = app.work.resume(&name).await?;
+    let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
+    tracing::info!(worker = %name, actor, request_id, "{actor} resumed {name}");
+    Ok(Json(worker(resumed)))
+}
+
+/// Queues ticks of the past that did not run, oldest first.
+#[utoipa::path(post, path = "/api/admin/workers/{name}/backfill", tag = "workers", security(("token" = [])),
+    params(("name" = String, Path, description = "The worker's name")), request_body = wire::Backfill,
+    responses((status = 202, body = wire::BackfillStarted), (status = 400, body = wire::ProblemBody),
+              (status = 401, body = wire::ProblemBody), (status = 403, body = wire::ProblemBody),
+              (status = 404, body = wire::ProblemBody), (status = 409, body = wire::ProblemBody),
+              (status = 413, body = wire::ProblemBody), (status = 415, body = wire::ProblemBody),
+              (status = 422, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn backfill(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    Segment(name): Segment,
+    Body(wanted): Body<wire::Backfill>,
+) -> Result<(StatusCode, Json<wire::BackfillStarted>), ApiError> {
+    let name = name_of(&name)?;
+    let time = (instant("from", &wanted.from)?, instant("to", &wanted.to)?);
+    if wanted.max == 0 {
+        return Err(ApiError::invalid(vec![field("max", "must be at least 1")]));
+    }
+    let runs = app.work.backfill(&name, ordered(time)?, wanted.max, &caller.claims.sub).await?;
+    let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
+    tracing::info!(worker = %name, runs, actor, request_id, "{actor} backfills {runs} ticks of {name}");
+    Ok((StatusCode::ACCEPTED, Json(wire::BackfillStarted { runs })))
+}
+
+/// What became of each tick that was expected; the last day where no time is named.
+#[utoipa::path(get, path = "/api/admin/workers/{name}/ticks", tag = "workers", security(("token" = [])),
+    params(("name" = String, Path, description = "The worker's name"), wire::TicksQuery),
+    responses((status = 200, body = wire::Ticks), (status = 401, body = wire::ProblemBody),
+              (status = 404, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody),
+              (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn ticks(
+    State(app): State<Arc<App>>,
+    Viewer(_): Viewer,
+    Segment(name): Segment,
+    Params(query): Params<wire::TicksQuery>,
+) -> Result<Json<wire::Ticks>, ApiError> {
+    let named = |key: &str, text: &Option<wire::Time>| text.as_deref().map(|text| instant(key, text)).transpose();
+    let to = named("to", &query.to)?.unwrap_or_else(Timestamp::now);
+    let from = named("from", &query.from)?.unwrap_or_else(|| to.before(DAY));
+    let after = named("after", &query.after)?;
+    let limit = query.limit.unwrap_or(super::DEFAULT_PAGE);
+    let ticks = app.work.ticks(&name_of(&name)?, ordered((from, to))?, after, limit).await?;
+    Ok(Json(wire::Ticks {
+        expected: ticks.expected,
+        items: ticks.items.into_iter().map(span).collect(),
+        next: ticks.next.map(show::time),
+    }))
+}
+
+/// Cancels a run; one in progress is stopped by the replica that has it.
+#[utoipa::path(post, path = "/api/admin/runs/{id}/cancel", tag = "workers", security(("token" = [])),
+    params(("id" = String, Path, description = "The run's id")),
+    responses((status = 202, body = wire::Run), (status = 401, body = wire::ProblemBody),
+              (status = 403, body = wire::ProblemBody), (status = 404, body = wire::ProblemBody),
+              (status = 503, body = wire::ProblemBody)))]
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    Operator(caller): Operator,
+    Segment(id): Segment,
+) -> Result<(StatusCode, Json<wire::Run>), ApiError> {
+    let run = app.work.cancel(run_id(&id)?, &caller.claims.sub).await?;
+    let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
+    tracing::info!(worker = %run.worker, run = %run.id, actor, request_id, "{actor} cancelled a run of {}", run.worker);
+    Ok((StatusCode::ACCEPTED, Json(run_of(run))))
 }
 
 /// The runs of a worker, newest first.
@@ -118,6 +241,32 @@ pub(super) async fn output(
 
 fn limit(page: &wire::PageQuery) -> u32 {
     page.limit.unwrap_or(super::DEFAULT_PAGE).clamp(1, super::MAX_PAGE)
+}
+
+fn instant(key: &str, text: &str) -> Result<Timestamp, ApiError> {
+    Timestamp::parse(text)
+        .ok_or_else(|| ApiError::invalid(vec![field(key, "must be an instant such as 2026-11-24T03:00:00Z")]))
+}
+
+fn ordered(time: (Timestamp, Timestamp)) -> Result<(Timestamp, Timestamp), ApiError> {
+    if time.0 < time.1 { Ok(time) } else { Err(ApiError::invalid(vec![field("to", "must lie after `from`")])) }
+}
+
+fn span(span: TickSpan) -> wire::TickSpan {
+    wire::TickSpan {
+        from: show::time(span.from),
+        to: show::time(span.to),
+        count: span.count,
+        outcome: match span.outcome {
+            TickOutcome::Ran => wire::TickOutcome::Ran,
+            TickOutcome::Skipped => wire::TickOutcome::Skipped,
+            TickOutcome::Missed => wire::TickOutcome::Missed,
+            TickOutcome::Lost => wire::TickOutcome::Lost,
+            TickOutcome::Pending => wire::TickOutcome::Pending,
+        },
+        reason: span.reason,
+        run_id: span.run.map(|id| id.to_string()),
+    }
 }
 
 fn name_of(text: &str) -> Result<WorkerName, ApiError> {
@@ -228,6 +377,8 @@ impl From<WorkError> for ApiError {
         match error {
             WorkError::UnknownWorker(_) => Self::not_found("worker"),
             WorkError::UnknownRun(_) => Self::not_found("run"),
+            WorkError::NotTakenOver(_) => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
+            WorkError::TooLong(_) => Self::invalid(vec![field("to", error.to_string())]),
             WorkError::Ledger(error) => error.into(),
         }
     }

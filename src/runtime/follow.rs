@@ -74,8 +74,7 @@ async fn work(app: &Arc<App>, stop: CancellationToken, runs_workers: bool) {
 
 async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
     let settings = Arc::clone(&app.snapshot().settings);
-    bring_up_to_date(&settings, &settings.scheduler.store, &app.work.ledger_database()).await?;
-    app.work.sync().await
+    bring_up_to_date(&settings, &settings.scheduler.store, &app.work.ledger_database()).await
 }
 
 /// Asks the ledger about the workers, so that /health and /metrics need not.

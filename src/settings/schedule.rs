@@ -1,9 +1,10 @@
 //! When a worker is due: cron in a time zone, or every so often since the epoch. Pure: `now` is an argument.
 //! Recording and running what is due is `crate::work`.
 
-use crate::clock::{Timestamp, write_duration};
+use crate::clock::{Timestamp, parse_duration, write_duration};
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -68,8 +69,6 @@ pub enum CronError {
 pub struct Stretch {
     /// The last tick that was counted.
     pub newest: Timestamp,
-    /// The one before it, where more than one was counted.
-    pub previous: Option<Timestamp>,
     /// How many were counted, both ends included.
     pub count: u64,
     /// Whether the count stopped at its limit before the instant was reached.
@@ -140,6 +139,25 @@ impl Schedule {
         }
     }
 
+    /// The newest of the ticks from `first`, which is one, up to and including `until`: at most `n`, oldest first.
+    #[must_use]
+    pub fn newest(&self, first: Timestamp, until: Timestamp, n: usize) -> Vec<Timestamp> {
+        match self {
+            Self::Every(every) => every.newest(first, until, n),
+            Self::Cron(cron) => cron.newest(first, until, n),
+        }
+    }
+
+    /// Reads what [`Schedule::describe`] wrote; `None` where it is something else.
+    #[must_use]
+    pub fn from_description(text: &str) -> Option<Self> {
+        if let Some(period) = text.strip_prefix("every ") {
+            return Self::every(parse_duration(period)?).ok();
+        }
+        let (expression, zone) = text.rsplit_once(" in ")?;
+        Self::cron(expression, zone, Timestamp::EPOCH).ok()
+    }
+
     /// The period in milliseconds; `None` for a cron expression.
     #[must_use]
     pub const fn period_ms(&self) -> Option<u64> {
@@ -189,8 +207,15 @@ impl Every {
         let further = u64::try_from(until.millis().saturating_sub(first.millis()) / self.millis).unwrap_or(0);
         let ahead = i64::try_from(further).unwrap_or(0).saturating_mul(self.millis);
         let newest = first.millis().saturating_add(ahead);
-        let previous = (further > 0).then(|| Timestamp::from_millis(newest.saturating_sub(self.millis)));
-        Stretch { newest: Timestamp::from_millis(newest), previous, count: further + 1, cut: false }
+        Stretch { newest: Timestamp::from_millis(newest), count: further + 1, cut: false }
+    }
+
+    fn newest(self, first: Timestamp, until: Timestamp, n: usize) -> Vec<Timestamp> {
+        let stretch = self.stretch(first, until);
+        let n = i64::try_from(stretch.count.min(n as u64)).unwrap_or(0);
+        let back =
+            |k: i64| Timestamp::from_millis(stretch.newest.millis().saturating_sub(k.saturating_mul(self.millis)));
+        (0..n).rev().map(back).collect()
     }
 }
 
@@ -203,14 +228,27 @@ impl Cron {
     }
 
     fn stretch(&self, first: Timestamp, until: Timestamp) -> Stretch {
-        let mut stretch = Stretch { newest: first, previous: None, count: 1, cut: false };
+        let mut stretch = Stretch { newest: first, count: 1, cut: false };
         while let Some(tick) = self.next_after(stretch.newest).filter(|tick| *tick <= until) {
             if stretch.count == MAX_STRETCH {
                 return Stretch { cut: true, ..stretch };
             }
-            stretch = Stretch { newest: tick, previous: Some(stretch.newest), count: stretch.count + 1, cut: false };
+            stretch = Stretch { newest: tick, count: stretch.count + 1, cut: false };
         }
         stretch
+    }
+
+    fn newest(&self, first: Timestamp, until: Timestamp, n: usize) -> Vec<Timestamp> {
+        let mut kept = VecDeque::with_capacity(n.min(64));
+        let mut next = Some(first);
+        while let Some(tick) = next.filter(|tick| *tick <= until && n > 0) {
+            if kept.len() == n {
+                kept.pop_front();
+            }
+            kept.push_back(tick);
+            next = self.next_after(tick);
+        }
+        kept.into()
     }
 }
 
@@ -323,18 +361,42 @@ mod tests {
     fn three_days_of_seconds_are_counted_at_once() {
         let schedule = Schedule::every(Duration::from_secs(1)).unwrap();
         let stretch = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-01-04T00:00:00.5Z"));
-        let previous = Some(at("2026-01-03T23:59:59Z"));
-        assert_eq!(stretch, Stretch { newest: at("2026-01-04T00:00:00Z"), previous, count: 259_201, cut: false });
+        assert_eq!(stretch, Stretch { newest: at("2026-01-04T00:00:00Z"), count: 259_201, cut: false });
     }
 
     #[test]
     fn a_stretch_of_cron_ticks_is_counted_in_bounded_steps() {
         let schedule = Schedule::cron("* * * * *", "UTC", Timestamp::EPOCH).unwrap();
         let stretch = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:30Z"));
-        let previous = Some(at("2026-01-01T00:09:00Z"));
-        assert_eq!(stretch, Stretch { newest: at("2026-01-01T00:10:00Z"), previous, count: 11, cut: false });
+        assert_eq!(stretch, Stretch { newest: at("2026-01-01T00:10:00Z"), count: 11, cut: false });
         let long = schedule.stretch(at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"));
         assert!(long.cut && long.count == 10_000);
+    }
+
+    #[test]
+    fn the_newest_ticks_of_a_stretch_come_oldest_first() {
+        let (first, until) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:05:30Z"));
+        for schedule in [
+            Schedule::cron("* * * * *", "UTC", Timestamp::EPOCH).unwrap(),
+            Schedule::every(Duration::from_secs(60)).unwrap(),
+        ] {
+            let newest = [at("2026-01-01T00:04:00Z"), at("2026-01-01T00:05:00Z")];
+            assert_eq!(schedule.newest(first, until, 2), newest);
+            assert_eq!(schedule.newest(first, until, 100).len(), 6);
+            assert!(schedule.newest(first, until, 0).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_description_is_read_back() {
+        for schedule in [
+            Schedule::cron("*/5 8-17 * * MON-FRI", "Europe/Berlin", Timestamp::EPOCH).unwrap(),
+            Schedule::cron("@daily", "UTC", Timestamp::EPOCH).unwrap(),
+            Schedule::every(Duration::from_millis(1_500)).unwrap(),
+        ] {
+            assert_eq!(Schedule::from_description(&schedule.describe()), Some(schedule));
+        }
+        assert_eq!(Schedule::from_description("now and then"), None);
     }
 
     #[test]

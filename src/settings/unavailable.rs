@@ -2,7 +2,7 @@
 //! A line leaves this file when its capability arrives; writing the default value out is always allowed.
 
 use super::compile::Compiler;
-use crate::config::written::{Backoff, CatchUpPolicy, OnCrash, Overlap, Run, Written};
+use crate::config::written::{Run, Written};
 
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
@@ -14,19 +14,6 @@ impl Compiler<'_> {
             let key = |part: &str| format!("workers.{name}.{part}");
             self.refuse(&key("alert"), "an alert", worker.alert.is_some());
             self.refuse(&key("ping"), "a ping", worker.ping.is_some());
-            self.refuse(&key("jitter"), "jitter", worker.jitter != "0s");
-            self.refuse(&key("overlap"), "an overlap policy but \"skip\"", worker.overlap != Overlap::Skip);
-            self.refuse(&key("on_crash"), "a crash policy but \"retry\"", worker.on_crash != OnCrash::Retry);
-            let retry = &worker.retry;
-            let retries = retry.attempts != 1
-                || retry.backoff != Backoff::Exponential
-                || retry.initial != "1s"
-                || retry.max != "1m";
-            self.refuse(&key("retry"), "more than one attempt", retries);
-            let late = &worker.catch_up;
-            let other =
-                late.policy != CatchUpPolicy::Last || late.max != 100 || late.within != "1d" || late.grace != "30s";
-            self.refuse(&key("catch_up"), "a catch-up policy but the default", other);
             let kind = match &worker.run {
                 Some(Run::Http { .. }) => Some("an action of the kind http"),
                 Some(Run::Redis { .. }) => Some("an action of the kind redis"),

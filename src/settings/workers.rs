@@ -140,12 +140,13 @@ impl Compiler<'_> {
             let (Some(schedule), Some(action)) = (schedule, action) else { continue };
             self.longer_than_its_interval(&key, &schedule, timeout);
             let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
+            let policy = self.policy(&key, written, &schedule);
             let worker = Worker {
                 name: name.clone(),
                 schedule,
                 timeout,
                 enabled: written.enabled,
-                policy: Policy::default(),
+                policy,
                 action,
                 spec_hash: short_hash(&spec),
             };

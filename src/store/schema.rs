@@ -26,6 +26,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0002_ledger.sql"),
         sqlite: include_str!("../../migrations/sqlite/0002_ledger.sql"),
     },
+    Migration {
+        version: 3,
+        name: "0003_work",
+        postgres: include_str!("../../migrations/postgres/0003_work.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0003_work.sql"),
+    },
 ];
 
 /// Who holds this number in Postgres is migrating ("monolith" in ASCII, cut to 63 bits).

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::run::Done;
 use crate::settings::workers::Action;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) deadline: Instant,
     /// Fires when it must end for another reason.
     pub(super) cancel: CancellationToken,
+    /// Who wanted it to end, where somebody did.
+    pub(super) unwanted_by: Arc<OnceLock<String>>,
 }
 
 /// How an attempt ended.
@@ -62,9 +64,13 @@ impl Job {
         self.claim.tick_at.map(|tick| tick.to_string())
     }
 
-    /// What it left behind when it was stopped: the time-out is the worker's fault, a cancellation is ours.
+    /// What it left behind when it was stopped: by somebody, by us, or because it took too long.
     fn stopped(&self) -> Done {
-        if self.cancel.is_cancelled() { Done::released() } else { Done::timed_out(self.timeout()) }
+        match self.unwanted_by.get() {
+            Some(by) => Done::cancelled(by),
+            None if self.cancel.is_cancelled() => Done::released(),
+            None => Done::timed_out(self.timeout()),
+        }
     }
 }
 

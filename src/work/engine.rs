@@ -8,19 +8,27 @@ mod turn; // the loop
 
 use super::action::BaseEnv;
 use super::event::{Observer, WorkEvent};
-use super::ledger::Ledger;
+use super::ledger::{Asked, Ledger};
 use super::plan::{Identity, Plan};
 use super::run::RunId;
-use super::view::{OutputView, Page, RunView, WorkerView};
+use super::view::{OutputView, Page, RunView, Ticks, WorkerView};
 use super::{WorkError, show};
+use crate::clock::Timestamp;
 use crate::name::WorkerName;
+use crate::settings::workers::Worker;
 use crate::store::{Database, StoreError};
 use arc_swap::ArcSwap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// The longest time whose ticks are told or backfilled at once; counting cron ticks takes time.
+const LONGEST_TIME: Duration = Duration::from_secs(31 * 86_400);
+/// The most ticks that one backfill queues.
+pub(super) const MOST_BACKFILLED: u32 = 10_000;
 
 /// The scheduler of this replica. Cloning gives another handle to the same one.
 #[derive(Clone)]
@@ -59,17 +67,6 @@ impl Work {
     /// without costing them an attempt. Dropping the future ends every run at once, as a crash would.
     pub async fn run(&self, stop: CancellationToken, cut: CancellationToken) {
         turn::run(self, stop, cut).await;
-    }
-
-    /// Takes the ledger over to the plan's workers and runs nothing: for a replica that only serves. [`Work::run`] does it by itself.
-    ///
-    /// # Errors
-    /// Any [`StoreError`] of the ledger.
-    pub async fn sync(&self) -> Result<(), StoreError> {
-        let plan = self.plan();
-        let recorded = self.ledger(&plan).sync_workers(&plan.workers).await?;
-        self.tell_recorded(&recorded);
-        Ok(())
     }
 
     /// The database of the ledger.
@@ -138,10 +135,88 @@ impl Work {
     /// [`WorkError::UnknownWorker`], or the ledger's.
     pub async fn run_now(&self, name: &WorkerName, requested_by: &str) -> Result<RunId, WorkError> {
         let plan = self.plan();
-        let worker = plan.workers.get(name).ok_or_else(|| WorkError::UnknownWorker(name.clone()))?;
-        let id = self.ledger(&plan).run_now(worker, requested_by).await?;
+        let id = self.ledger(&plan).run_now(declared(&plan, name)?, requested_by).await?;
         self.0.wake.notify_one();
         Ok(id)
+    }
+
+    /// Pauses a worker until somebody resumes it or an instant comes; a run in progress goes on.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownWorker`], [`WorkError::NotTakenOver`], or the ledger's.
+    pub async fn pause(
+        &self,
+        name: &WorkerName,
+        by: &str,
+        reason: &str,
+        until: Option<Timestamp>,
+    ) -> Result<WorkerView, WorkError> {
+        let plan = self.plan();
+        let paused = self.ledger(&plan).pause(declared(&plan, name)?, by, reason, until).await?;
+        self.tell_recorded(&paused.ok_or_else(|| WorkError::NotTakenOver(name.clone()))?);
+        self.worker(name).await
+    }
+
+    /// Ends the pause of a worker; one that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// As [`Work::pause`].
+    pub async fn resume(&self, name: &WorkerName) -> Result<WorkerView, WorkError> {
+        let plan = self.plan();
+        let resumed = self.ledger(&plan).resume(declared(&plan, name)?).await?;
+        self.tell_recorded(&resumed.ok_or_else(|| WorkError::NotTakenOver(name.clone()))?);
+        self.0.wake.notify_one();
+        self.worker(name).await
+    }
+
+    /// Cancels a run: one that waits ends at once, one in progress is stopped by whoever has it. One that is at its end stays as it is.
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownRun`], or the ledger's.
+    pub async fn cancel(&self, id: RunId, by: &str) -> Result<RunView, WorkError> {
+        self.ledger(&self.plan()).cancel(id, by).await?.ok_or(WorkError::UnknownRun(id))?;
+        self.0.wake.notify_one();
+        self.run_view(id).await
+    }
+
+    /// What became of a worker's ticks from `from` (included) to `to` (excluded).
+    ///
+    /// # Errors
+    /// [`WorkError::UnknownWorker`], [`WorkError::TooLong`], or the ledger's.
+    pub async fn ticks(
+        &self,
+        name: &WorkerName,
+        (from, to): (Timestamp, Timestamp),
+        after: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Ticks, WorkError> {
+        let plan = self.plan();
+        let worker = declared(&plan, name)?;
+        if to.since(from) > LONGEST_TIME {
+            return Err(WorkError::TooLong(LONGEST_TIME));
+        }
+        Ok(self.ledger(&plan).ticks(worker, Asked { from, to, after, limit }).await?)
+    }
+
+    /// Queues the ticks from `from` (included) to `to` (excluded) that lie back and did not run, at most `max`, oldest first; how many.
+    ///
+    /// # Errors
+    /// As [`Work::ticks`], and [`WorkError::NotTakenOver`].
+    pub async fn backfill(
+        &self,
+        name: &WorkerName,
+        (from, to): (Timestamp, Timestamp),
+        max: u32,
+        by: &str,
+    ) -> Result<u64, WorkError> {
+        let plan = self.plan();
+        let worker = declared(&plan, name)?;
+        if to.since(from) > LONGEST_TIME {
+            return Err(WorkError::TooLong(LONGEST_TIME));
+        }
+        let queued = self.ledger(&plan).backfill(worker, (from, to), max.min(MOST_BACKFILLED), by).await?;
+        self.0.wake.notify_one();
+        queued.ok_or_else(|| WorkError::NotTakenOver(name.clone()))
     }
 
     fn plan(&self) -> Arc<Plan> {
@@ -162,6 +237,10 @@ impl Work {
             self.tell(&WorkEvent::Recorded { worker, state, reason, count });
         }
     }
+}
+
+fn declared<'p>(plan: &'p Plan, name: &WorkerName) -> Result<&'p Worker, WorkError> {
+    plan.workers.get(name).map(AsRef::as_ref).ok_or_else(|| WorkError::UnknownWorker(name.clone()))
 }
 
 impl fmt::Debug for Work {

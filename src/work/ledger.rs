@@ -1,28 +1,33 @@
 //! What is recorded, and by which rules: each tick once, each claim by compare-and-set, each later write with its fencing epoch, due
 //! times and leases by the clock of the database. Rules and statements stand apart; nothing here starts a run.
 
+mod accounts; // rules: what became of each expected tick
 mod book; // what the rules ask of a database
 mod claims; // rules: up to the start of a run
+mod controls; // rules: what operators do
 mod ends; // rules: the end of a run
 mod postgres; // Postgres' statements
 mod reads; // rules: what is shown and kept
 mod schedules; // rules: workers and their ticks
 mod sqlite; // SQLite's statements
+mod takeover; // rules: from what is declared to rows
 
+pub(crate) use accounts::Asked;
 pub(super) use book::Book;
 pub(super) use ends::finish as finish_in;
+pub(crate) use takeover::{Occasion, TakenOver};
 
 use super::due;
 use super::plan::{Identity, Plan};
 use super::run::{Done, RunId, RunKind, RunState};
-use super::view::{Counts, OutputView, Page, Pause, RunView};
+use super::view::{Counts, OutputView, Page, Pause, RunView, Ticks};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::Home;
 use crate::settings::workers::{History, Worker};
 use crate::store::database::Kind;
 use crate::store::{Database, StoreError};
-use book::{Claims as _, History as _, Holding, Schedules as _};
+use book::{Claims as _, Controls as _, History as _, Holding, Schedules as _};
 use sqlx::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -63,6 +68,8 @@ pub(crate) enum Start {
     Started { attempt: u32, lateness: Duration },
     /// Another run of the worker is in progress; it was recorded as skipped.
     Overlapped,
+    /// Another run of the worker comes first; it was put back.
+    Waits,
     /// Somebody else holds it, or it was withdrawn.
     Lost,
 }
@@ -211,6 +218,39 @@ macro_rules! run_view {
     }};
 }
 
+/// What the ledger holds of a declaration, from a row of either dialect.
+macro_rules! stored_row {
+    ($row:expr) => {{
+        let row = $row;
+        Ok(crate::work::ledger::book::Stored {
+            worker: row.try_get("worker")?,
+            spec_hash: row.try_get("spec_hash")?,
+            schedule: row.try_get("schedule")?,
+            next_at: row.try_get("next_at")?,
+            retired: row.try_get("retired")?,
+            paused_at: row.try_get("paused_at")?,
+            paused_until: row.try_get("paused_until")?,
+            by: row.try_get("updated_by")?,
+        })
+    }};
+}
+
+/// What was recorded of a tick, from a row of either dialect.
+macro_rules! tick_row {
+    ($row:expr) => {{
+        let row = $row;
+        Ok(crate::work::ledger::book::TickRow {
+            id: crate::work::ledger::run_id(row.try_get("id")?)?,
+            at: row.try_get("at")?,
+            to: row.try_get("upto")?,
+            n: row.try_get("count")?,
+            state: row.try_get("state")?,
+            reason: row.try_get("reason")?,
+            spec_hash: row.try_get("spec_hash")?,
+        })
+    }};
+}
+
 /// The row of a worker, from a row of either dialect.
 macro_rules! record_row {
     ($row:expr) => {{
@@ -236,7 +276,7 @@ macro_rules! record_row {
     }};
 }
 
-use {record_row, run_view};
+use {record_row, run_view, stored_row, tick_row};
 
 impl Ledger {
     pub(crate) fn new(plan: &Plan, identity: &Identity) -> Self {
@@ -258,18 +298,75 @@ impl Ledger {
     }
 
     /// Takes the rows of all workers over to what is declared: new ones get their first tick, edited schedules start afresh and what was
-    /// queued for them is withdrawn, gone ones are retired, and those that come back are taken up again.
-    pub(crate) async fn sync_workers(&self, workers: &Workers) -> Result<Vec<Recorded>, StoreError> {
-        change!(self, "taking over the workers", |book| schedules::sync(book, workers, &self.replica))
+    /// queued for them is withdrawn, gone ones are retired, and those that come back are taken up again. What a replica that lives stands
+    /// for is changed by a reload only.
+    pub(crate) async fn take_over(&self, workers: &Workers, occasion: Occasion<'_>) -> Result<TakenOver, StoreError> {
+        change!(self, "taking over the workers", |book| takeover::take_over(book, self, workers, occasion))
+    }
+
+    /// Says that this replica lives and still stands for what it declared.
+    pub(crate) async fn sign(&self) -> Result<(), StoreError> {
+        let now = self.now().await?;
+        change!(self, "giving a sign of life", |book| book.seen(&self.replica, now))
+    }
+
+    /// Says that this replica stands for nothing any more.
+    pub(crate) async fn leave(&self) -> Result<(), StoreError> {
+        change!(self, "leaving", |book| book.forget(&self.replica, Timestamp::EPOCH))
+    }
+
+    /// Pauses a worker; `None`: no replica runs it.
+    pub(crate) async fn pause(
+        &self,
+        worker: &Worker,
+        by: &str,
+        reason: &str,
+        until: Option<Timestamp>,
+    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+        change!(self, "pausing a worker", |book| controls::pause(book, worker, by, reason, until))
+    }
+
+    /// Ends the pause of a worker; `None`: no replica runs it.
+    pub(crate) async fn resume(&self, worker: &Worker) -> Result<Option<Vec<Recorded>>, StoreError> {
+        change!(self, "resuming a worker", |book| controls::resume(book, worker))
+    }
+
+    /// Cancels a run; `None`: there is no such run.
+    pub(crate) async fn cancel(&self, id: RunId, by: &str) -> Result<Option<()>, StoreError> {
+        change!(self, "cancelling a run", |book| controls::cancel(book, id, by))
+    }
+
+    /// Which of the runs somebody wants to stop, and who.
+    pub(crate) async fn cancels(&self, ids: &[RunId]) -> Result<Vec<(RunId, String)>, StoreError> {
+        look!(self, "looking for cancelled runs", |book| book.cancels(ids))
+    }
+
+    /// What became of a worker's ticks.
+    pub(crate) async fn ticks(&self, worker: &Worker, asked: Asked) -> Result<Ticks, StoreError> {
+        look!(self, "reading ticks", |book| accounts::ticks(book, worker, asked))
+    }
+
+    /// Queues ticks of the past that did not run; how many. `None`: no replica runs the worker.
+    pub(crate) async fn backfill(
+        &self,
+        worker: &Worker,
+        time: (Timestamp, Timestamp),
+        max: u32,
+        by: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        change!(self, "queueing ticks of the past", |book| accounts::backfill(book, worker, time, max, by))
     }
 
     /// Records the ticks that are due within the horizon, each once, whoever comes first. One transaction deals with some hundred
     /// workers: others can write in between.
     pub(crate) async fn materialise(&self, workers: &Workers) -> Result<Materialised, StoreError> {
         let now = self.now().await?;
+        let mut done = Materialised::default();
+        if !look!(self, "looking for pauses", |book| book.pauses_over(now))?.is_empty() {
+            done.recorded = change!(self, "ending pauses", |book| controls::end_pauses(book, workers))?;
+        }
         let due = look!(self, "looking for due ticks", |book| book.due(now.after(due::HORIZON)))?;
         let decided = schedules::decide(workers, &due, now);
-        let mut done = Materialised::default();
         for some in decided.chunks(schedules::BATCH) {
             let step = change!(self, "recording due ticks", |book| schedules::advance(book, some))?;
             done.queued += step.queued;
@@ -305,7 +402,7 @@ impl Ledger {
     /// Puts back what was claimed and not started, at no cost.
     pub(crate) async fn unclaim(&self, claims: &[Claim]) -> Result<(), StoreError> {
         let held = claims::holdings(claims);
-        change!(self, "releasing runs", |book| book.put_back(&held, false))
+        change!(self, "releasing runs", |book| book.put_back(&held, None))
     }
 
     /// Renews leases; answers which of them still hold.
@@ -401,5 +498,7 @@ fn small(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
+#[cfg(test)]
+mod policies; // tests: policies, operators, other replicas
 #[cfg(test)]
 mod tests;

@@ -117,6 +117,8 @@ pub(crate) enum Verdict {
     Succeeded,
     Failed,
     TimedOut,
+    /// Somebody stopped it.
+    Cancelled,
     /// It was stopped because this replica stops; it goes back without costing an attempt.
     Released,
 }
@@ -128,6 +130,7 @@ impl Verdict {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
             Self::Released => "released",
         }
     }
@@ -170,6 +173,10 @@ impl Done {
     pub(crate) fn timed_out(limit: std::time::Duration) -> Self {
         let error = format!("took longer than {}", crate::clock::write_duration(limit));
         Self { verdict: Verdict::TimedOut, ..Self::failed(error) }
+    }
+
+    pub(crate) fn cancelled(by: &str) -> Self {
+        Self { verdict: Verdict::Cancelled, ..Self::failed(format!("cancelled by {by}")) }
     }
 
     pub(crate) fn released() -> Self {

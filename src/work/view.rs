@@ -184,3 +184,46 @@ pub struct OutputView {
     /// Whether nothing more will come.
     pub done: bool,
 }
+
+/// What became of a worker's ticks in some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticks {
+    /// How many ticks the schedule had in the whole time.
+    pub expected: u64,
+    /// A part of what was recorded, oldest first; the counts of all parts add up to what was expected.
+    pub items: Vec<TickSpan>,
+    /// After which tick the next part starts; `None`: there is none.
+    pub next: Option<Timestamp>,
+}
+
+/// One tick, or a stretch of ticks that ended alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TickSpan {
+    /// The first tick.
+    pub from: Timestamp,
+    /// The last tick.
+    pub to: Timestamp,
+    /// How many.
+    pub count: u64,
+    /// What became of them.
+    pub outcome: TickOutcome,
+    /// Why, where they did not run.
+    pub reason: Option<String>,
+    /// The run of a single tick.
+    pub run: Option<RunId>,
+}
+
+/// What became of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TickOutcome {
+    /// It ran, well or not.
+    Ran,
+    /// It was left out by a rule.
+    Skipped,
+    /// Nobody was there.
+    Missed,
+    /// It died with its replicas.
+    Lost,
+    /// It has not come to its end.
+    Pending,
+}

@@ -5,13 +5,15 @@ use super::Work;
 use super::attempt;
 use super::clock::Clock;
 use super::trouble::{Trouble, jittered};
+use crate::name::WorkerName;
+use crate::settings::policy::{Overlap, Which};
 use crate::store::StoreError;
 use crate::work::action::Job;
 use crate::work::event::WorkEvent;
-use crate::work::ledger::{Claim, Ledger, Materialised, Recorded, Start};
+use crate::work::ledger::{Claim, Ledger, Materialised, Occasion, Recorded, Start};
 use crate::work::plan::Plan;
 use crate::work::run::{RunId, RunState};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -37,8 +39,10 @@ struct Engine<'w> {
     work: &'w Work,
     plan: Arc<Plan>,
     ledger: Ledger,
-    /// Whether the ledger was taken over to the plan.
-    synced: bool,
+    /// The plan that the ledger was taken over to last.
+    stands_for: Option<Arc<Plan>>,
+    /// Workers of which the ledger holds another replica's declaration.
+    split: BTreeSet<WorkerName>,
     clock: Option<Clock>,
     held: Vec<Claim>,
     running: HashMap<Id, Job>,
@@ -59,6 +63,8 @@ struct Next {
     reap: Instant,
     retain: Instant,
     watch: Instant,
+    /// When it is asked again whether those that others stand for may be taken over.
+    again: Instant,
 }
 
 pub(super) async fn run(work: &Work, stop: CancellationToken, cut: CancellationToken) {
@@ -81,13 +87,14 @@ impl<'w> Engine<'w> {
     fn new(work: &'w Work, stop: CancellationToken) -> Self {
         let plan = work.plan();
         let now = Instant::now();
-        let next =
-            Next { poll: now, claim: now, beat: now, reap: now, retain: now + jittered(RETAIN), watch: now + WATCH };
+        let (retain, watch) = (now + jittered(RETAIN), now + WATCH);
+        let next = Next { poll: now, claim: now, beat: now, reap: now, retain, watch, again: now };
         Self {
             work,
             ledger: work.ledger(&plan),
             plan,
-            synced: false,
+            stands_for: None,
+            split: BTreeSet::new(),
             clock: None,
             held: Vec::new(),
             running: HashMap::new(),
@@ -159,14 +166,23 @@ impl<'w> Engine<'w> {
         if !Arc::ptr_eq(&plan, &self.plan) {
             self.ledger = self.work.ledger(&plan);
             self.plan = plan;
-            self.synced = false;
         }
-        if !self.synced {
-            let recorded = self.ledger.sync_workers(&self.plan.workers).await?;
-            self.work.tell_recorded(&recorded);
-            self.synced = true;
-            self.look_now();
+        let before = self.stands_for.clone();
+        let occasion = match &before {
+            None => Occasion::Start,
+            Some(before) if !Arc::ptr_eq(before, &self.plan) => Occasion::Reload(&before.workers),
+            Some(_) if !self.split.is_empty() && due(self.next.again) => Occasion::Start,
+            Some(_) => return Ok(()),
+        };
+        let taken = self.ledger.take_over(&self.plan.workers, occasion).await?;
+        self.work.tell_recorded(&taken.recorded);
+        for worker in taken.split.difference(&self.split) {
+            tracing::warn!(%worker, "another replica stands for another declaration of {worker}; this one leaves it alone");
         }
+        self.split = taken.split;
+        self.stands_for = Some(Arc::clone(&self.plan));
+        self.next.again = Instant::now() + self.plan.scheduler.lease;
+        self.look_now();
         Ok(())
     }
 
@@ -180,8 +196,25 @@ impl<'w> Engine<'w> {
             let recorded = self.ledger.reap(&self.plan.workers).await?;
             self.tell_lost(&recorded);
         }
+        self.cancel_unwanted().await?;
         self.next.claim = Instant::now();
         self.next.poll = Instant::now() + next_look(&done);
+        Ok(())
+    }
+
+    /// Stops runs that somebody, on whichever replica, wants to stop.
+    async fn cancel_unwanted(&self) -> Result<(), StoreError> {
+        let running: Vec<RunId> = self.running.values().map(|job| job.claim.run).collect();
+        if running.is_empty() {
+            return Ok(());
+        }
+        for (run, by) in self.ledger.cancels(&running).await? {
+            if let Some(job) = self.running.values().find(|job| job.claim.run == run) {
+                // A second wish changes nothing.
+                drop(job.unwanted_by.set(by));
+                job.cancel.cancel();
+            }
+        }
         Ok(())
     }
 
@@ -240,7 +273,7 @@ impl<'w> Engine<'w> {
                 self.work.tell(&WorkEvent::Recorded { worker, state, reason, count });
                 self.freed();
             }
-            Start::Lost => self.freed(),
+            Start::Waits | Start::Lost => self.freed(),
         }
     }
 
@@ -254,6 +287,7 @@ impl<'w> Engine<'w> {
             ledger: self.ledger.clone(),
             env: Arc::clone(&self.work.0.env),
             cancel: CancellationToken::new(),
+            unwanted_by: Arc::default(),
         };
         let task = self.tasks.spawn(attempt::make(self.work.clone(), job.clone()));
         self.running.insert(task.id(), job);
@@ -265,8 +299,13 @@ impl<'w> Engine<'w> {
             return;
         };
         match ended {
-            Err(error) if error.is_panic() => self.bury(job),
+            Err(error) if error.is_panic() => self.bury(job.clone()),
             _ => self.freed(),
+        }
+        // What waited for this run need not wait for the next look.
+        let policy = &job.claim.worker.policy;
+        if policy.overlap == Overlap::Queue || policy.catch_up.which == Which::All {
+            self.next.claim = Instant::now();
         }
     }
 
@@ -289,6 +328,7 @@ impl<'w> Engine<'w> {
     async fn beat(&mut self) -> Result<(), StoreError> {
         let running = self.running.values().map(|job| &job.claim);
         let held: Vec<(RunId, i64)> = self.held.iter().chain(running).map(|claim| (claim.run, claim.epoch)).collect();
+        self.ledger.sign().await?;
         if !held.is_empty() {
             let kept = self.ledger.heartbeat(&held).await?;
             self.held.retain(|claim| kept.contains(&claim.run));
@@ -331,6 +371,9 @@ impl<'w> Engine<'w> {
         let rest = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(CUT_GRACE, rest).await.is_err() {
             tracing::warn!(runs = self.tasks.len(), "runs did not end in time and are abandoned");
+        }
+        if let Err(error) = self.ledger.leave().await {
+            tracing::warn!(%error, "others learn only after a lease that this replica is gone");
         }
     }
 }

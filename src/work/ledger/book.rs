@@ -14,9 +14,9 @@ use std::future::Future;
 pub(in crate::work) type Answer<T> = Result<T, sqlx::Error>;
 
 /// A database's side of the ledger.
-pub(in crate::work) trait Book: Schedules + Claims + Ends + History {}
+pub(in crate::work) trait Book: Schedules + Claims + Ends + History + Controls + Accounts {}
 
-impl<T: Schedules + Claims + Ends + History> Book for T {}
+impl<T: Schedules + Claims + Ends + History + Controls + Accounts> Book for T {}
 
 /// Workers and their ticks.
 pub(in crate::work) trait Schedules: Send {
@@ -96,7 +96,8 @@ pub(in crate::work) trait Claims: Send {
     fn waits(&mut self, until: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
 
     /// What waits and may start until then, oldest first, locked; what others are taking is left out, and so are the
-    /// declarations named (`worker:spec_hash`). Caught-up runs whose worker has another run under way are left out, too.
+    /// declarations named (`worker:spec_hash`). Caught-up runs whose worker has another run under way, or another caught-up one
+    /// claimed, are left out, too.
     fn candidates(
         &mut self,
         until: Timestamp,
@@ -125,8 +126,8 @@ pub(in crate::work) trait Claims: Send {
     /// Ends runs that were not started.
     fn skip(&mut self, ids: &[RunId], reason: &str, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Puts claimed runs back; `late`: they wait for the worker's other runs from now on.
-    fn put_back(&mut self, held: &[Holding], late: bool) -> impl Future<Output = Answer<()>> + Send;
+    /// Puts claimed runs back; with a reason, they wait for the worker's other runs from now on.
+    fn put_back(&mut self, held: &[Holding], queued: Option<&str>) -> impl Future<Output = Answer<()>> + Send;
 
     /// Renews leases by the clock of the database; says which runs were still held.
     fn renew(&mut self, held: &[Holding], lease_millis: i64) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
@@ -139,6 +140,99 @@ pub(in crate::work) trait Claims: Send {
         spec_hash: &str,
         requested_by: &str,
     ) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// What operators do, and which replica declares what.
+pub(in crate::work) trait Controls: Send {
+    /// Lets one replica after the other take workers over, until the transaction ends.
+    fn lock_take_over(&mut self) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Says what this replica declares: a JSON object of worker and declaration.
+    fn announce(&mut self, replica: &str, workers: &str, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Says that this replica lives.
+    fn seen(&mut self, replica: &str, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// What the replicas declare that were seen since: replica and JSON object.
+    fn live(&mut self, since: Timestamp) -> impl Future<Output = Answer<Vec<(String, String)>>> + Send;
+
+    /// Forgets this replica and those that were not seen since.
+    fn forget(&mut self, replica: &str, since: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Begins a period in which workers have these schedules, or none.
+    fn open_periods(&mut self, periods: &[Period], now: Timestamp, by: &str)
+    -> impl Future<Output = Answer<()>> + Send;
+
+    /// One row, whether retired or not; lock it first.
+    fn schedule(&mut self, worker: &str) -> impl Future<Output = Answer<Option<Stored>>> + Send;
+
+    /// Pauses a worker, or ends its pause.
+    fn set_pause(&mut self, worker: &str, pause: Option<&Pause>) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Workers whose pause has come to its end.
+    fn pauses_over(&mut self, now: Timestamp) -> impl Future<Output = Answer<Vec<String>>> + Send;
+
+    /// Moves the clock of a worker.
+    fn set_next(&mut self, worker: &str, next_at: Option<i64>) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Ends the worker's ticks that were not started as skipped; how many.
+    fn skip_waiting(&mut self, worker: &str, reason: &str, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Ends a run as cancelled that is not in progress; whether it did.
+    fn cancel_idle(&mut self, id: RunId, error: &str, now: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Asks whoever holds a run to stop it.
+    fn ask_to_cancel(&mut self, id: RunId, by: &str, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Which of the runs somebody wants to stop, and who.
+    fn cancels(&mut self, ids: &[RunId]) -> impl Future<Output = Answer<Vec<(RunId, String)>>> + Send;
+}
+
+/// What became of each expected tick.
+pub(in crate::work) trait Accounts: Send {
+    /// What was recorded of a worker's ticks from `from` (included) to `to` (excluded), oldest first.
+    fn ticks(
+        &mut self,
+        worker: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> impl Future<Output = Answer<Vec<TickRow>>> + Send;
+
+    /// The last record that begins before an instant.
+    fn tick_before(&mut self, worker: &str, at: Timestamp) -> impl Future<Output = Answer<Option<TickRow>>> + Send;
+
+    /// How many ticks were backfilled from `from` (included) to `to` (excluded).
+    fn backfilled(&mut self, worker: &str, from: Timestamp, to: Timestamp) -> impl Future<Output = Answer<i64>> + Send;
+
+    /// The periods of a worker, oldest first: since when, and with which schedule.
+    fn periods(&mut self, worker: &str) -> impl Future<Output = Answer<Vec<(i64, Option<String>)>>> + Send;
+
+    /// Up to which tick its runs are no longer kept.
+    fn forgotten(&mut self, worker: &str) -> impl Future<Output = Answer<Option<i64>>> + Send;
+
+    /// Changes a stretch to these ticks.
+    fn change_span(&mut self, id: RunId, from: i64, to: i64, n: u64) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Takes a stretch away whose ticks are all recorded otherwise.
+    fn delete_span(&mut self, id: RunId) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Queues ticks again that came to their end without running.
+    fn requeue(
+        &mut self,
+        ids: &[RunId],
+        spec_hash: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Queues ticks of the past; how many of them had no record.
+    fn insert_backfill(
+        &mut self,
+        ticks: &[NewTick],
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<u64>> + Send;
 }
 
 /// The ends of runs.
@@ -193,10 +287,10 @@ pub(in crate::work) trait History: Send {
     /// Outcomes per worker since an instant.
     fn counts(&mut self, since: Timestamp) -> impl Future<Output = Answer<Vec<(String, String, i64)>>> + Send;
 
-    /// Deletes a batch of runs that ended before; never the last one of a worker.
+    /// Deletes a batch of runs that ended before; never the last one of a worker. What is deleted is noted as forgotten.
     fn delete_old(&mut self, before: Timestamp, limit: i64) -> impl Future<Output = Answer<u64>> + Send;
 
-    /// Deletes a batch of each worker's runs beyond the newest `keep`.
+    /// Deletes a batch of each worker's runs beyond the newest `keep`, noted as forgotten.
     fn delete_surplus(&mut self, keep: i64, limit: i64) -> impl Future<Output = Answer<u64>> + Send;
 
     /// Deletes outcomes by the hour from before.
@@ -211,6 +305,32 @@ pub(in crate::work) struct Stored {
     pub(super) schedule: String,
     pub(super) next_at: Option<i64>,
     pub(super) retired: bool,
+    /// Since when it is paused.
+    pub(super) paused_at: Option<i64>,
+    pub(super) paused_until: Option<i64>,
+    /// Who changed it last.
+    pub(super) by: String,
+}
+
+/// Which schedule a worker has from now on.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::work) struct Period {
+    pub(super) worker: String,
+    pub(super) schedule: Option<String>,
+    pub(super) spec_hash: String,
+}
+
+/// What was recorded of a tick, or of a stretch of ticks.
+#[derive(Debug, Clone)]
+pub(in crate::work) struct TickRow {
+    pub(super) id: RunId,
+    pub(super) at: i64,
+    /// The last tick of a stretch; of a single tick, itself.
+    pub(super) to: i64,
+    pub(super) n: i64,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    pub(super) spec_hash: String,
 }
 
 /// What a replica declares of a worker.
@@ -307,7 +427,11 @@ pub(in crate::work) struct Claimed {
 pub(in crate::work) struct Open {
     pub(super) id: RunId,
     pub(super) worker: String,
+    pub(super) due_at: i64,
     pub(super) started: bool,
+    pub(super) late: bool,
+    /// It waits because of the overlap.
+    pub(super) queued: bool,
 }
 
 /// An attempt that begins.

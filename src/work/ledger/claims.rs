@@ -4,9 +4,8 @@
 use super::book::{Answer, Book, Candidate, Claimed, Holding, Open, Starting};
 use super::{Claim, Ledger, Recorded, Start, Workers, unexpected};
 use crate::clock::Timestamp;
-use crate::settings::policy::Overlap;
 use crate::settings::workers::Worker;
-use crate::work::due;
+use crate::work::due::{self, InTheWay, Ripe, Turn};
 use crate::work::run::{RunId, RunKind, RunState};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -89,37 +88,75 @@ pub(super) async fn start(book: &mut impl Book, ledger: &Ledger, claims: &[Claim
     book.lock_workers(&workers).await?;
     let held = book.claimed(&holdings(claims)).await?;
     let held: HashMap<RunId, Claimed> = held.into_iter().map(|row| (row.id, row)).collect();
-    let mut open = book.open_runs(&workers).await?;
+    let mut open = in_the_way(book.open_runs(&workers).await?);
     let now = book.now().await?;
+    let mut judged = Judged::default();
     let mut starts = Vec::with_capacity(claims.len());
-    let (mut starting, mut skipped) = (Vec::new(), Vec::new());
     for claim in claims {
-        let start = match held.get(&claim.run) {
+        let others = open.entry(claim.worker.name.to_string()).or_default();
+        starts.push(match held.get(&claim.run) {
             None => Start::Lost,
-            Some(row) if overlaps(claim, row, &open) => {
-                skipped.push(claim.run);
-                Start::Overlapped
-            }
-            Some(row) => {
-                let (start, row) = begin(claim, row, now);
-                open.push(Open { id: claim.run, worker: row.worker.clone(), started: true });
-                starting.push(row);
-                start
-            }
-        };
-        starts.push(start);
+            Some(row) => judged.judge(claim, row, others, now),
+        });
     }
-    book.start(&starting, ledger.replica(), now.after(ledger.lease)).await?;
-    skip(book, claims, &skipped, now).await?;
+    book.start(&judged.starting, ledger.replica(), now.after(ledger.lease)).await?;
+    book.put_back(&judged.waiting, None).await?;
+    book.put_back(&judged.queued, Some(OVERLAP)).await?;
+    skip(book, claims, &judged.skipped, now).await?;
     Ok(starts)
 }
 
-/// A run between two attempts counts as in progress; only a tick that is on time is judged.
-fn overlaps(claim: &Claim, row: &Claimed, open: &[Open]) -> bool {
-    let on_time_tick = claim.kind == RunKind::Tick && !row.late && row.first;
-    let others = || open.iter().any(|o| o.started && o.id != claim.run && o.worker == claim.worker.name.as_str());
-    match claim.worker.policy.overlap {
-        Overlap::Skip => on_time_tick && others(),
+/// What of each worker stands in the way of its runs.
+fn in_the_way(open: Vec<Open>) -> HashMap<String, Vec<InTheWay>> {
+    let mut of_workers: HashMap<String, Vec<InTheWay>> = HashMap::new();
+    for Open { id, worker, due_at, started, late, queued } in open {
+        let due_at = Timestamp::from_millis(due_at);
+        of_workers.entry(worker).or_default().push(InTheWay { run: id, due_at, started, late, queued });
+    }
+    of_workers
+}
+
+/// What becomes of the runs of a batch.
+#[derive(Default)]
+struct Judged {
+    starting: Vec<Starting>,
+    waiting: Vec<Holding>,
+    queued: Vec<Holding>,
+    skipped: Vec<RunId>,
+}
+
+impl Judged {
+    /// One after the other: what starts stands in the way of the next.
+    fn judge(&mut self, claim: &Claim, row: &Claimed, others: &mut Vec<InTheWay>, now: Timestamp) -> Start {
+        let due_at = Timestamp::from_millis(row.due_at);
+        let ripe = Ripe { run: claim.run, kind: claim.kind, due_at, late: row.late, first: row.first };
+        let turn = due::turn(&ripe, claim.worker.policy.overlap, others);
+        others.retain(|other| other.run != claim.run);
+        let holding = || Holding { id: claim.run.to_string(), epoch: claim.epoch };
+        let mut stays = |started, queued| {
+            others.push(InTheWay { run: claim.run, due_at, started, late: !started, queued });
+        };
+        match turn {
+            Turn::Start => {
+                stays(true, false);
+                let (start, starting) = begin(claim, row, now);
+                self.starting.push(starting);
+                start
+            }
+            Turn::Skip => {
+                self.skipped.push(claim.run);
+                Start::Overlapped
+            }
+            Turn::Wait { queued } => {
+                stays(false, queued);
+                if queued {
+                    self.queued.push(holding())
+                } else {
+                    self.waiting.push(holding())
+                }
+                Start::Waits
+            }
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn already(row: &Ending) -> Answer<Option<Finish>> {
     let state = RunState::parse(&row.state).ok_or_else(|| unexpected("state", &row.state))?;
     Ok(match (state, row.finished_at) {
         (RunState::Running, _) => None,
-        (RunState::Succeeded | RunState::Failed | RunState::TimedOut, Some(at)) => {
+        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled, Some(at)) => {
             Some(Finish::Recorded { state, at: Timestamp::from_millis(at) })
         }
         _ => Some(Finish::Lost),
@@ -58,7 +58,7 @@ fn already(row: &Ending) -> Answer<Option<Finish>> {
 
 fn end(claim: &Claim, done: &Done, row: &Ending, now: Timestamp) -> (RunState, End) {
     let tries = row.tries + i64::from(done.verdict != Verdict::Released);
-    let state = due::after_attempt(done.verdict, small(tries), &claim.worker.policy);
+    let (state, wait) = due::after_attempt(done.verdict, claim.run, small(tries), &claim.worker.policy);
     // What a program or a server says may hold a NUL, which Postgres keeps in no text.
     let clean = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', "\u{fffd}"));
     let end = End {
@@ -69,7 +69,7 @@ fn end(claim: &Claim, done: &Done, row: &Ending, now: Timestamp) -> (RunState, E
         reason: (done.verdict == Verdict::Released).then_some(SHUTDOWN),
         tries,
         finished_at: state.is_final().then_some(now.millis()),
-        available_at: now.millis(),
+        available_at: now.after(wait).millis(),
         exit_code: done.exit_code,
         result: clean(&done.result),
         error: clean(&done.error),

@@ -2,7 +2,9 @@
 //! between. Locks are taken in the order that `book` sets; what others hold is skipped where somebody else does the same work.
 //! No rule stands here.
 
+mod accounts; // what became of each expected tick
 mod claims; // runs up to their start
+mod controls; // what operators do, and which replica declares what
 mod ends; // the ends of runs
 mod history; // what was recorded, and how long it is kept
 mod schedules; // workers and their ticks

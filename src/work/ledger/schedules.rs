@@ -1,17 +1,15 @@
-//! Workers and their ticks: taking over what is declared, recording what is due, re-arming what stopped.
+//! Workers and their ticks: recording what is due, re-arming what stopped.
 //! Every change of `next_at` is a compare-and-set together with the runs it stands for.
 
-use super::book::{Answer, Book, Count, Declared, Due, NewSpan, NewTick, Step, Stored};
-use super::{Materialised, Recorded, Workers, worker_name};
+use super::book::{Answer, Book, Count, Due, NewSpan, NewTick, Step};
+use super::{Materialised, Recorded, Workers};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::workers::Worker;
 use crate::work::due::{self, Decision};
 use crate::work::run::{RunId, RunState};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-/// Why runs of an edited or retired worker do not run.
-const WITHDRAWN: &str = "withdrawn";
 /// Why ticks of a past outage do not run.
 const CATCH_UP: &str = "catch_up";
 /// How many workers one transaction deals with.
@@ -20,69 +18,7 @@ pub(super) const BATCH: usize = 500;
 /// A worker, its next tick as it was read, and what becomes of it.
 pub(super) type Decided<'w> = (&'w Worker, Timestamp, Decision);
 
-/// What becomes of the rows of the ledger.
-#[derive(Default)]
-struct Changes {
-    new: Vec<Declared>,
-    edited: Vec<Declared>,
-    /// Edited ones whose ticks are other ones from now on.
-    other_clock: Vec<String>,
-    gone: Vec<String>,
-}
-
-pub(super) async fn sync(book: &mut impl Book, workers: &Workers, by: &str) -> Answer<Vec<Recorded>> {
-    let stored = book.stored().await?;
-    let now = book.now().await?;
-    let changes = compare(workers, stored, now);
-    book.insert_schedules(&changes.new, now, by).await?;
-    book.update_schedules(&changes.edited, now, by).await?;
-    let gone: Vec<&str> = changes.gone.iter().map(String::as_str).collect();
-    book.retire(&gone, now, by).await?;
-    let withdrawn: Vec<&str> = gone.iter().copied().chain(changes.other_clock.iter().map(String::as_str)).collect();
-    let ended = book.withdraw(&withdrawn, WITHDRAWN, now).await?;
-    // A run in progress may finish; what waits for another attempt of a worker that is gone cannot be made by anybody.
-    book.cancel_waiting(&gone, WITHDRAWN, now).await?;
-    book.respec(&changes.edited).await?;
-    let mut recorded = Vec::with_capacity(ended.len());
-    for (worker, count) in ended {
-        recorded.push(Recorded { worker: worker_name(&worker)?, state: RunState::Skipped, reason: WITHDRAWN, count });
-    }
-    count(book, &recorded, now).await?;
-    Ok(recorded)
-}
-
-/// An edit that leaves the schedule as it is keeps its clock and its queue, so that no tick falls between two declarations.
-fn compare(workers: &Workers, stored: Vec<Stored>, now: Timestamp) -> Changes {
-    let mut changes = Changes::default();
-    let mut stored: HashMap<String, Stored> = stored.into_iter().map(|row| (row.worker.clone(), row)).collect();
-    for (name, worker) in workers {
-        match stored.remove(name.as_str()) {
-            None => changes.new.push(declared(worker, first_tick(worker, now))),
-            Some(row) if row.spec_hash == worker.spec_hash && !row.retired => {}
-            Some(row) => {
-                let same_clock = row.schedule == worker.schedule.describe() && worker.enabled && !row.retired;
-                let kept = row.next_at.filter(|_| same_clock);
-                changes.edited.push(declared(worker, kept.or_else(|| first_tick(worker, now))));
-                if !same_clock {
-                    changes.other_clock.push(row.worker);
-                }
-            }
-        }
-    }
-    changes.gone.extend(stored.into_values().filter(|row| !row.retired).map(|row| row.worker));
-    changes
-}
-
-fn declared(worker: &Worker, next_at: Option<i64>) -> Declared {
-    Declared {
-        worker: worker.name.to_string(),
-        spec_hash: worker.spec_hash.clone(),
-        schedule: worker.schedule.describe(),
-        next_at,
-    }
-}
-
-fn first_tick(worker: &Worker, now: Timestamp) -> Option<i64> {
+pub(super) fn first_tick(worker: &Worker, now: Timestamp) -> Option<i64> {
     worker.enabled.then(|| worker.schedule.next_after(now)).flatten().map(Timestamp::millis)
 }
 
@@ -145,7 +81,7 @@ fn new_ticks<'d>((worker, _, decision): &'d Decided<'_>) -> impl Iterator<Item =
         worker: worker.name.to_string(),
         spec_hash: worker.spec_hash.clone(),
         tick_at: tick.at.millis(),
-        due_at: tick.at.millis(),
+        due_at: due::start_of(&worker.name, tick.at, worker.policy.jitter).millis(),
         late: tick.late,
     })
 }

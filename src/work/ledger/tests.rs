@@ -17,11 +17,19 @@ fn one() -> Vec<Worker> {
     vec![worker("one", shell("true"))]
 }
 
+async fn start(ledger: &Ledger, workers: &Workers) -> TakenOver {
+    ledger.take_over(workers, Occasion::Start).await.unwrap()
+}
+
+async fn reload(ledger: &Ledger, before: &Workers, after: &Workers) -> TakenOver {
+    ledger.take_over(after, Occasion::Reload(before)).await.unwrap()
+}
+
 /// A ledger with one worker whose tick is due now, claimed by replica `a`.
 async fn claimed(database: &Database) -> (Plan, Ledger, Claim) {
     let plan = with_lease(plan(database, one()), Duration::from_secs(15));
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     due_in(database, 0).await;
     a.materialise(&plan.workers).await.unwrap();
     let claim = a.claim(&plan.workers, 16).await.unwrap().pop().unwrap();
@@ -33,7 +41,7 @@ async fn a_tick_is_recorded_once_whoever_comes_second(on: On) {
     let list = (0..50).map(|n| worker(&format!("w{n}"), shell("true")));
     let plan = plan(&here, list);
     let (a, b) = (ledger(&plan, "a"), Ledger { database: there, ..ledger(&plan, "b") });
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     due_in(&here, 0).await;
     let (first, second) = tokio::join!(a.materialise(&plan.workers), b.materialise(&plan.workers));
     assert_eq!(first.unwrap().queued + second.unwrap().queued, 50);
@@ -52,10 +60,12 @@ async fn the_database_refuses_a_tick_that_is_already_there(on: On) {
 async fn a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule(on: On) {
     let database = on.open().await;
     let old = plan(&database, one());
-    let edited =
-        plan(&database, [Worker { spec_hash: "two".into(), schedule: seconds(60), ..worker("one", shell("true")) }]);
-    ledger(&old, "old").sync_workers(&old.workers).await.unwrap();
-    ledger(&edited, "new").sync_workers(&edited.workers).await.unwrap();
+    let edited = plan(
+        &database,
+        [Worker { spec_hash: "two".into(), schedule: seconds(2_999 * 86_400), ..worker("one", shell("true")) }],
+    );
+    start(&ledger(&old, "old"), &old.workers).await;
+    reload(&ledger(&edited, "new"), &old.workers, &edited.workers).await;
     due_in(&database, 0).await;
     assert_eq!(ledger(&old, "old").materialise(&old.workers).await.unwrap().queued, 0);
     assert_eq!(ledger(&edited, "new").materialise(&edited.workers).await.unwrap().queued, 1);
@@ -66,11 +76,11 @@ async fn an_edited_schedule_withdraws_what_was_queued_and_starts_afresh(on: On) 
     let database = on.open().await;
     let before = plan(&database, one());
     let a = ledger(&before, "a");
-    a.sync_workers(&before.workers).await.unwrap();
+    start(&a, &before.workers).await;
     due_in(&database, 0).await;
     a.materialise(&before.workers).await.unwrap();
     let edited = workers([Worker { spec_hash: "two".into(), schedule: seconds(7200), ..worker("one", shell("true")) }]);
-    let recorded = a.sync_workers(&edited).await.unwrap();
+    let recorded = reload(&a, &before.workers, &edited).await.recorded;
     assert_eq!((recorded[0].state, recorded[0].reason, recorded[0].count), (RunState::Skipped, "withdrawn", 1));
     let next_at = format!("select {} from work_schedule", millis(&database, "next_at"));
     assert_eq!(number(&database, &next_at).await % 7_200_000, 0);
@@ -80,11 +90,11 @@ async fn an_edit_that_leaves_the_schedule_keeps_its_clock_and_its_queue(on: On) 
     let database = on.open().await;
     let before = plan(&database, one());
     let a = ledger(&before, "a");
-    a.sync_workers(&before.workers).await.unwrap();
+    start(&a, &before.workers).await;
     due_in(&database, 0).await;
     a.materialise(&before.workers).await.unwrap();
     let edited = workers([Worker { spec_hash: "two".into(), ..worker("one", shell("false")) }]);
-    assert!(a.sync_workers(&edited).await.unwrap().is_empty());
+    assert!(reload(&a, &before.workers, &edited).await.recorded.is_empty());
     assert_eq!(a.claim(&edited, 9).await.unwrap().len(), 1);
 }
 
@@ -92,13 +102,13 @@ async fn a_worker_that_is_gone_is_retired_and_comes_back(on: On) {
     let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
-    a.sync_workers(&Workers::new()).await.unwrap();
+    start(&a, &plan.workers).await;
+    reload(&a, &plan.workers, &Workers::new()).await;
     assert_eq!(
         number(&database, "select count(*) from work_schedule where retired_at is not null and next_at is null").await,
         1
     );
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     assert_eq!(
         number(&database, "select count(*) from work_schedule where retired_at is null and next_at is not null").await,
         1
@@ -180,7 +190,7 @@ async fn three_days_away_write_two_records_and_run_the_newest(on: On) {
     let database = on.open().await;
     let plan = plan(&database, [Worker { schedule: seconds(1), ..worker("one", shell("true")) }]);
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     let next_at = number(&database, &format!("select {} from work_schedule", millis(&database, "next_at"))).await;
     due_in(&database, -3 * 86_400_000 + 999 - Timestamp::now().millis() % 1000 - next_at % 1000).await;
     let done = a.materialise(&plan.workers).await.unwrap();
@@ -207,7 +217,7 @@ async fn a_worker_shows_its_health_without_counting_runs(on: On) {
     let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::TimedOut] {
         a.run_now(&plan.workers["one"], "ada").await.unwrap();
         let claims = a.claim(&plan.workers, 1).await.unwrap();
@@ -241,7 +251,7 @@ async fn old_runs_are_deleted_by_age_and_by_number_but_never_the_last(on: On) {
     let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     for _ in 0..4 {
         a.run_now(&plan.workers["one"], "ada").await.unwrap();
         let claims = a.claim(&plan.workers, 1).await.unwrap();
@@ -261,7 +271,7 @@ async fn a_stopped_schedule_is_started_again(on: On) {
     let database = on.open().await;
     let plan = plan(&database, one());
     let a = ledger(&plan, "a");
-    a.sync_workers(&plan.workers).await.unwrap();
+    start(&a, &plan.workers).await;
     execute(&database, "update work_schedule set next_at = null").await;
     assert_eq!(a.watchdog(&plan.workers).await.unwrap().len(), 1);
     assert!(a.watchdog(&plan.workers).await.unwrap().is_empty());

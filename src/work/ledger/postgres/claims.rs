@@ -32,7 +32,7 @@ impl Claims for PgConnection {
             at!("$1::bigint"),
             " and worker || ':' || spec_hash <> all($2)
                and (not late or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
-                    and o.finished_at is null and o.state in ('claimed', 'running', 'retrying')))
+                    and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
              order by available_at, id limit $3 for no key update of r skip locked"
         ))
         .persistent(false)
@@ -93,15 +93,20 @@ impl Claims for PgConnection {
     }
 
     async fn open_runs(&mut self, workers: &[&str]) -> Answer<Vec<Open>> {
-        let rows: Vec<(String, String, bool)> = sqlx::query_as(
-            "select id, worker, started_at is not null from work_run
-             where worker = any($1) and finished_at is null and (started_at is not null or late)",
-        )
+        type Row = (String, String, i64, bool, bool, bool);
+        let rows: Vec<Row> = sqlx::query_as(concat!(
+            "select id, worker, ",
+            ms!("due_at"),
+            ", started_at is not null, late, reason is not null from work_run
+             where worker = any($1) and finished_at is null and (started_at is not null or late)"
+        ))
         .persistent(false)
         .bind(workers)
         .fetch_all(self)
         .await?;
-        let open = |(id, worker, started): (String, String, bool)| Ok(Open { id: run_id(&id)?, worker, started });
+        let open = |(id, worker, due_at, started, late, queued): Row| {
+            Ok(Open { id: run_id(&id)?, worker, due_at, started, late, queued: queued && !started })
+        };
         rows.into_iter().map(open).collect()
     }
 
@@ -145,17 +150,17 @@ impl Claims for PgConnection {
         Ok(())
     }
 
-    async fn put_back(&mut self, held: &[Holding], late: bool) -> Answer<()> {
+    async fn put_back(&mut self, held: &[Holding], queued: Option<&str>) -> Answer<()> {
         sqlx::query(
             "with held as (select r.id from work_run r join json_to_recordset($1::json) as j(id text, epoch bigint)
                on r.id = j.id and r.epoch = j.epoch where r.state = 'claimed' order by r.id for no key update of r)
              update work_run r set state = case when started_at is null then 'queued' else 'retrying' end, owner = null,
-               lease_until = null, late = late or $2
+               lease_until = null, late = late or $2::text is not null, reason = coalesce($2, reason)
              from held where r.id = held.id",
         )
         .persistent(false)
         .bind(json(held))
-        .bind(late)
+        .bind(queued)
         .execute(self)
         .await?;
         Ok(())

@@ -123,7 +123,7 @@ impl Ends for PgConnection {
             at!("$2::bigint"),
             ", outcome = j.outcome, error = j.error from j
                where a.run_id = j.id and a.n = j.attempt and a.finished_at is null and j.outcome is not null)
-             update work_run r set state = j.state, reason = j.reason, crashes = j.crashes, finished_at = ",
+             update work_run r set state = j.state, reason = coalesce(j.reason, r.reason), crashes = j.crashes, finished_at = ",
             at!("j.finished_at"),
             ", available_at = greatest(r.available_at, ",
             at!("j.available_at"),

@@ -31,6 +31,21 @@ macro_rules! select_runs {
     };
 }
 
+/// Deletes the runs that a query names and notes up to which tick they are no longer kept; answers how many those were.
+macro_rules! forgetting {
+    ($($which:expr),*) => {
+        concat!(
+            "with gone as (delete from work_run where id in (",
+            $($which,)*
+            ") returning worker, coalesce(range_to, tick_at) as tick),
+             noted as (insert into work_forgotten (worker, until)
+               select worker, max(tick) from gone where tick is not null group by worker order by worker
+               on conflict (worker) do update set until = greatest(work_forgotten.until, excluded.until))
+             select count(*) from gone"
+        )
+    };
+}
+
 impl History for PgConnection {
     async fn runs(&mut self, worker: &str, after: Option<RunId>, limit: i64) -> Answer<Vec<RunView>> {
         let rows = sqlx::query(select_runs!("worker = $1 and ($2::text is null or id < $2) order by id desc limit $3"))
@@ -134,30 +149,32 @@ impl History for PgConnection {
     }
 
     async fn delete_old(&mut self, before: Timestamp, limit: i64) -> Answer<u64> {
-        let deleted = sqlx::query(concat!(
-            "delete from work_run where id in (select id from work_run where finished_at is not null and finished_at < ",
+        let deleted: i64 = sqlx::query_scalar(forgetting!(
+            "select id from work_run where finished_at is not null and finished_at < ",
             at!("$1::bigint"),
             " and id not in (select last_run_id from work_schedule where last_run_id is not null)
-             limit $2 for update skip locked)"
-        )).persistent(false)
+             limit $2 for update skip locked"
+        ))
+        .persistent(false)
         .bind(before.millis())
         .bind(limit)
-        .execute(self)
+        .fetch_one(self)
         .await?;
-        Ok(deleted.rows_affected())
+        Ok(u64::try_from(deleted).unwrap_or(0))
     }
 
     async fn delete_surplus(&mut self, keep: i64, limit: i64) -> Answer<u64> {
-        let deleted = sqlx::query(
-            "delete from work_run where id in (select r.id from work_schedule s cross join lateral (
+        let deleted: i64 = sqlx::query_scalar(forgetting!(
+            "select r.id from work_schedule s cross join lateral (
                select id from work_run where worker = s.worker and finished_at is not null and id is distinct from s.last_run_id
-               order by id desc offset $1 limit $2) r limit $2)",
-        ).persistent(false)
+               order by id desc offset $1 limit $2) r limit $2"
+        ))
+        .persistent(false)
         .bind(keep)
         .bind(limit)
-        .execute(self)
+        .fetch_one(self)
         .await?;
-        Ok(deleted.rows_affected())
+        Ok(u64::try_from(deleted).unwrap_or(0))
     }
 
     async fn delete_counts(&mut self, before: Timestamp) -> Answer<()> {

@@ -4,8 +4,8 @@
 use super::{at, ms};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Count, Declared, Due, NewSpan, NewTick, Schedules, Step, Stored, json};
-use crate::work::ledger::tallied;
-use sqlx::PgConnection;
+use crate::work::ledger::{stored_row, tallied};
+use sqlx::{PgConnection, Row};
 
 impl Schedules for PgConnection {
     /// Not `now()`, which stands still while a transaction waits for a lock.
@@ -30,18 +30,19 @@ impl Schedules for PgConnection {
     }
 
     async fn stored(&mut self) -> Answer<Vec<Stored>> {
-        type Row = (String, String, String, Option<i64>, bool);
-        let rows: Vec<Row> = sqlx::query_as(concat!(
+        let rows = sqlx::query(concat!(
             "select worker, spec_hash, schedule, ",
             ms!("next_at"),
-            ", retired_at is not null from work_schedule order by worker for no key update"
+            " as next_at, retired_at is not null as retired, ",
+            ms!("paused_at"),
+            " as paused_at, ",
+            ms!("paused_until"),
+            " as paused_until, updated_by from work_schedule order by worker for no key update"
         ))
         .persistent(false)
         .fetch_all(self)
         .await?;
-        let stored =
-            |(worker, spec_hash, schedule, next_at, retired)| Stored { worker, spec_hash, schedule, next_at, retired };
-        Ok(rows.into_iter().map(stored).collect())
+        rows.iter().map(|row| stored_row!(row)).collect()
     }
 
     async fn insert_schedules(&mut self, rows: &[Declared], now: Timestamp, by: &str) -> Answer<()> {

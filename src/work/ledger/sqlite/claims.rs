@@ -23,7 +23,7 @@ impl Claims for SqliteConnection {
              where state in ('queued', 'retrying') and available_at <= $1
                and worker || ':' || spec_hash not in (select value from json_each($2))
                and (late = 0 or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
-                    and o.finished_at is null and o.state in ('claimed', 'running', 'retrying')))
+                    and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
              order by available_at, id limit $3",
         )
         .bind(until.millis())
@@ -74,14 +74,17 @@ impl Claims for SqliteConnection {
     }
 
     async fn open_runs(&mut self, workers: &[&str]) -> Answer<Vec<Open>> {
-        let rows: Vec<(String, String, bool)> = sqlx::query_as(
-            "select id, worker, started_at is not null from work_run
+        type Row = (String, String, i64, bool, bool, bool);
+        let rows: Vec<Row> = sqlx::query_as(
+            "select id, worker, due_at, started_at is not null, late, reason is not null from work_run
              where worker in (select value from json_each($1)) and finished_at is null and (started_at is not null or late)",
         )
         .bind(json(workers))
         .fetch_all(self)
         .await?;
-        let open = |(id, worker, started): (String, String, bool)| Ok(Open { id: run_id(&id)?, worker, started });
+        let open = |(id, worker, due_at, started, late, queued): Row| {
+            Ok(Open { id: run_id(&id)?, worker, due_at, started, late, queued: queued && !started })
+        };
         rows.into_iter().map(open).collect()
     }
 
@@ -126,14 +129,14 @@ impl Claims for SqliteConnection {
         Ok(())
     }
 
-    async fn put_back(&mut self, held: &[Holding], late: bool) -> Answer<()> {
+    async fn put_back(&mut self, held: &[Holding], queued: Option<&str>) -> Answer<()> {
         sqlx::query(
             "update work_run set state = case when started_at is null then 'queued' else 'retrying' end, owner = null,
-               lease_until = null, late = late or $2
+               lease_until = null, late = late or $2 is not null, reason = coalesce($2, reason)
              where (id, epoch) in (select value ->> 'id', value ->> 'epoch' from json_each($1)) and state = 'claimed'",
         )
         .bind(json(held))
-        .bind(late)
+        .bind(queued)
         .execute(self)
         .await?;
         Ok(())

@@ -100,7 +100,7 @@ impl Ends for SqliteConnection {
     async fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> Answer<()> {
         let crashes = json(crashes);
         sqlx::query(
-            "update work_run set state = j.value ->> 'state', reason = j.value ->> 'reason', crashes = j.value ->> 'crashes',
+            "update work_run set state = j.value ->> 'state', reason = coalesce(j.value ->> 'reason', reason), crashes = j.value ->> 'crashes',
                finished_at = j.value ->> 'finished_at', available_at = max(available_at, j.value ->> 'available_at'), lease_until = null
              from json_each($1) j where work_run.id = j.value ->> 'id'",
         )

@@ -102,32 +102,33 @@ impl History for SqliteConnection {
     }
 
     async fn delete_old(&mut self, before: Timestamp, limit: i64) -> Answer<u64> {
-        let deleted = sqlx::query(
+        let gone: Vec<Gone> = sqlx::query_as(
             "delete from work_run where id in (select id from work_run where finished_at is not null and finished_at < $1
-               and id not in (select last_run_id from work_schedule where last_run_id is not null) limit $2)",
+               and id not in (select last_run_id from work_schedule where last_run_id is not null) limit $2)
+             returning worker, coalesce(range_to, tick_at)",
         )
         .bind(before.millis())
         .bind(limit)
-        .execute(self)
+        .fetch_all(&mut *self)
         .await?;
-        Ok(deleted.rows_affected())
+        note_forgotten(self, gone).await
     }
 
     async fn delete_surplus(&mut self, keep: i64, limit: i64) -> Answer<u64> {
         let workers: Vec<String> = sqlx::query_scalar("select worker from work_schedule").fetch_all(&mut *self).await?;
         let mut deleted = 0;
         for worker in workers {
-            let surplus = sqlx::query(
+            let gone: Vec<Gone> = sqlx::query_as(
                 "delete from work_run where id in (select id from work_run where worker = $1 and finished_at is not null
                    and id not in (select last_run_id from work_schedule where last_run_id is not null)
-                   order by id desc limit $2 offset $3)",
+                   order by id desc limit $2 offset $3) returning worker, coalesce(range_to, tick_at)",
             )
             .bind(&worker)
             .bind(limit)
             .bind(keep)
-            .execute(&mut *self)
+            .fetch_all(&mut *self)
             .await?;
-            deleted += surplus.rows_affected();
+            deleted += note_forgotten(self, gone).await?;
         }
         Ok(deleted)
     }
@@ -136,4 +137,19 @@ impl History for SqliteConnection {
         sqlx::query("delete from work_counts where hour < $1").bind(hour_of(before)).execute(self).await?;
         Ok(())
     }
+}
+
+/// The worker and the tick of a deleted run.
+type Gone = (String, Option<i64>);
+
+async fn note_forgotten(c: &mut SqliteConnection, gone: Vec<Gone>) -> Answer<u64> {
+    sqlx::query(
+        "insert into work_forgotten (worker, until)
+         select value ->> 0, max(value ->> 1) from json_each($1) where value ->> 1 is not null group by value ->> 0
+         on conflict (worker) do update set until = max(until, excluded.until)",
+    )
+    .bind(json(&gone))
+    .execute(c)
+    .await?;
+    Ok(gone.len() as u64)
 }

@@ -4,7 +4,8 @@
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Count, Declared, Due, NewSpan, NewTick, Schedules, Step, Stored, json};
 use crate::work::ledger::reads::hour_of;
-use sqlx::SqliteConnection;
+use crate::work::ledger::stored_row;
+use sqlx::{Row, SqliteConnection};
 
 impl Schedules for SqliteConnection {
     async fn now(&mut self) -> Answer<Timestamp> {
@@ -19,14 +20,13 @@ impl Schedules for SqliteConnection {
     }
 
     async fn stored(&mut self) -> Answer<Vec<Stored>> {
-        type Row = (String, String, String, Option<i64>, bool);
-        let rows: Vec<Row> =
-            sqlx::query_as("select worker, spec_hash, schedule, next_at, retired_at is not null from work_schedule")
-                .fetch_all(self)
-                .await?;
-        let stored =
-            |(worker, spec_hash, schedule, next_at, retired)| Stored { worker, spec_hash, schedule, next_at, retired };
-        Ok(rows.into_iter().map(stored).collect())
+        let rows = sqlx::query(
+            "select worker, spec_hash, schedule, next_at, retired_at is not null as retired, paused_at, paused_until, updated_by
+             from work_schedule",
+        )
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|row| stored_row!(row)).collect()
     }
 
     async fn insert_schedules(&mut self, rows: &[Declared], now: Timestamp, by: &str) -> Answer<()> {
