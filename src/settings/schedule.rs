@@ -337,6 +337,88 @@ mod tests {
     }
 
     #[test]
+    fn gaps_and_overlaps_around_the_world() {
+        // (expression, zone, from, ticks)
+        let table: [(&str, &str, &str, &[&str]); 8] = [
+            ("0 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", &["2026-03-08T07:00Z", "2026-03-09T06:00Z"]),
+            (
+                "*/30 1-3 * * *",
+                "America/New_York",
+                "2026-03-08T05:59:00Z",
+                &[
+                    "2026-03-08T06:00Z",
+                    "2026-03-08T06:30Z",
+                    "2026-03-08T07:00Z",
+                    "2026-03-08T07:30Z",
+                    "2026-03-09T05:00Z",
+                ],
+            ),
+            (
+                "0 * * * *",
+                "America/New_York",
+                "2026-11-01T04:30:00Z",
+                &["2026-11-01T05:00Z", "2026-11-01T06:00Z", "2026-11-01T07:00Z"],
+            ),
+            ("30 0 * * *", "Africa/Cairo", "2026-04-23T12:00:00Z", &["2026-04-23T22:00Z", "2026-04-24T21:30Z"]),
+            ("30 23 * * *", "Africa/Cairo", "2026-10-29T12:00:00Z", &["2026-10-29T20:30Z", "2026-10-30T21:30Z"]),
+            ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", &["2026-10-03T15:30Z", "2026-10-04T15:15Z"]),
+            (
+                "*/15 1 * * *",
+                "Australia/Lord_Howe",
+                "2026-04-04T13:59:00Z",
+                &["2026-04-04T14:00Z", "2026-04-04T14:15Z", "2026-04-04T14:30Z", "2026-04-04T14:45Z"],
+            ),
+            ("@daily", "Africa/Cairo", "2026-04-23T12:00:00Z", &["2026-04-23T22:00Z"]),
+        ];
+        for (expression, zone, from, ticks) in table {
+            assert_eq!(next(expression, zone, from, ticks.len()), ticks, "{expression} in {zone}");
+        }
+    }
+
+    /// What a clock on the wall of a zone shows at an instant.
+    fn wall(zone: &TimeZone, instant: Timestamp) -> (i8, i8) {
+        let shown = instant.to_jiff().to_zoned(zone.clone());
+        (shown.hour(), shown.minute())
+    }
+
+    proptest::proptest! {
+        /// An interval pattern is due at each minute whose number fits, in both halves of an overlap, and never in a gap.
+        #[test]
+        fn an_interval_is_due_whenever_the_wall_clock_says_so(
+            zone in proptest::sample::select(vec!["America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "Europe/Berlin", "Asia/Kolkata", "UTC"]),
+            day in 0_i64..365, step in proptest::sample::select(vec![1_i8, 5, 7, 15, 20, 30]),
+        ) {
+            let begin = Timestamp::from_millis(at("2026-01-01T00:00:00Z").millis() + day * 86_400_000);
+            let schedule = Schedule::cron(&format!("*/{step} * * * *"), zone, begin).unwrap();
+            let clock = TimeZone::get(zone).unwrap();
+            let minutes = (1..=36 * 60).map(|n| Timestamp::from_millis(begin.millis() + n * 60_000));
+            let oracle: Vec<Timestamp> = minutes.filter(|minute| wall(&clock, *minute).1 % step == 0).collect();
+            let end = Timestamp::from_millis(begin.millis() + 36 * 3_600_000 + 1);
+            let found = schedule.ticks_between(Timestamp::from_millis(begin.millis() + 1), end, 10_000);
+            proptest::prop_assert_eq!(found, oracle);
+        }
+
+        /// A time of day is due once on each day, at it or, where a gap swallows it, right after the gap.
+        #[test]
+        fn a_time_of_day_is_due_once_a_day(
+            zone in proptest::sample::select(vec!["America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "Europe/Berlin", "Asia/Kolkata", "UTC"]),
+            hour in 0_i8..24, minute in 0_i8..60,
+        ) {
+            let (begin, end) = (at("2026-01-02T12:00:00Z"), at("2026-12-30T12:00:00Z"));
+            let schedule = Schedule::cron(&format!("{minute} {hour} * * *"), zone, begin).unwrap();
+            let clock = TimeZone::get(zone).unwrap();
+            let ticks = schedule.ticks_between(begin, end, 1_000);
+            let mut days: Vec<_> = ticks.iter().map(|tick| tick.to_jiff().to_zoned(clock.clone()).date()).collect();
+            proptest::prop_assert!(days.is_sorted());
+            days.dedup();
+            proptest::prop_assert_eq!(days.len(), ticks.len(), "once on each day");
+            proptest::prop_assert!((361..=363).contains(&ticks.len()));
+            let moved = ticks.iter().filter(|tick| wall(&clock, **tick) != (hour, minute)).count();
+            proptest::prop_assert!(moved <= 1, "only a gap moves a tick, and there is one a year");
+        }
+    }
+
+    #[test]
     fn five_or_six_fields_and_nicknames_are_taken() {
         assert_eq!(next("*/20 * * * * *", "UTC", "2026-01-01T00:00:00Z", 1), ["2026-01-01T00:00:20.000Z"]);
         assert_eq!(next("@hourly", "UTC", "2026-01-01T00:00:00Z", 1), ["2026-01-01T01:00Z"]);

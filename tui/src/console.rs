@@ -198,5 +198,14 @@ fn listen_to_signals(tell: mpsc::Sender<Msg>) -> std::io::Result<()> {
             }
         });
     }
+    // crossterm loses a change of size that comes together with a key: this makes sure of it.
+    let mut sizes = signal(SignalKind::window_change())?;
+    tokio::spawn(async move {
+        while sizes.recv().await.is_some() {
+            if let Ok((width, height)) = crossterm::terminal::size() {
+                drop(tell.send(Msg::Resize(width, height)).await);
+            }
+        }
+    });
     Ok(())
 }

@@ -125,11 +125,20 @@ impl Trouble {
         }
     }
 
-    /// Whether both are the same trouble: the number of a request is no difference.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let stem = |why: &str| why.split(" (request ").next().unwrap_or_default().to_owned();
-        std::mem::discriminant(self) == std::mem::discriminant(other) && stem(self.why()) == stem(other.why())
+    /// The same without the number of a request, which changes each time; the messages keep it.
+    pub(crate) fn gist(&self) -> &str {
+        gist(self.why())
     }
+
+    /// Whether both are the same trouble.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.gist() == other.gist()
+    }
+}
+
+/// A reason without the number of a request.
+pub(crate) fn gist(why: &str) -> &str {
+    why.split(" (request ").next().unwrap_or(why)
 }
 
 impl From<&Error> for Trouble {

@@ -66,7 +66,7 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
 
 /// How a source is, in a sign and words: what stands at the end of the title of its panel.
 fn source_words(view: &SourceView<'_>) -> (Tone, String) {
-    let why = view.trouble.map(|trouble| words::clean(trouble.why()).into_owned()).unwrap_or_default();
+    let why = view.trouble.map(|trouble| words::clean(trouble.gist()).into_owned()).unwrap_or_default();
     let again = || {
         let next = words::steps(view.next_in);
         format!("{why} (try {}, next in {next})", view.failures + 1)

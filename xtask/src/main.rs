@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to whoever sits at the shell")]
 
+/// The chaos proof of scheduled work.
+mod chaos;
 /// The steps of a test run.
 mod steps;
 
@@ -28,6 +30,7 @@ struct Arguments {
 enum Chore {
     Test(Test),
     Servers(Servers),
+    Chaos(chaos::Chaos),
     /// Install the stand-in for MongoDB (Python 3 with venv) where it is missing
     StandIn,
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test(arguments) => Ok(arguments.run()),
         Chore::Servers(arguments) => arguments.run().map(|()| true),
+        Chore::Chaos(arguments) => arguments.run().map(|()| true),
         Chore::StandIn => StandIn::install().map(|stand_in| println!("nx-27017 {}", stand_in.version())).map(|()| true),
     };
     match done {

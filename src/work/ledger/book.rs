@@ -249,8 +249,8 @@ pub(in crate::work) trait Ends: Send {
     /// Runs whose lease has run out; nothing is locked.
     fn expired(&mut self, now: Timestamp, limit: i64) -> impl Future<Output = Answer<Vec<Expired>>> + Send;
 
-    /// Those of the runs whose lease has still run out, locked.
-    fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
+    /// Those of the runs whose lease has still run out, as they are now, locked.
+    fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> impl Future<Output = Answer<Vec<Expired>>> + Send;
 
     /// Writes what becomes of runs whose replica died.
     fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;

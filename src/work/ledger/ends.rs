@@ -120,8 +120,8 @@ pub(super) async fn reap(book: &mut impl Book, workers: &Workers) -> Answer<Vec<
     book.lock_workers(&names).await?;
     let ids: Vec<RunId> = found.iter().map(|row| row.id).collect();
     let now = book.now().await?;
-    let still = book.still_expired(&ids, now).await?;
-    let dead: Vec<&Expired> = found.iter().filter(|row| still.contains(&row.id)).collect();
+    // What was read before the locks may be of yesterday: its replica may have started it meanwhile, with a lease that is over.
+    let dead = book.still_expired(&ids, now).await?;
     let crashes: Vec<Crash> = dead.iter().map(|row| judge(row, policy(workers, row), now)).collect();
     book.bury(&crashes, now).await?;
     let lost = dead.iter().zip(&crashes).filter(|(_, crash)| crash.state == RunState::Lost.as_str());

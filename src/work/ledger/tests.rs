@@ -4,10 +4,11 @@
 use super::*;
 use crate::settings::schedule::Schedule;
 use crate::work::fixture::{
-    On, due_in, execute, expire, ledger, memory, millis, number, on_each_ledger, plan, set_instant, shell, with_lease,
-    worker, workers,
+    On, due_in, execute, expire, ledger, memory, millis, number, on_each_ledger, plan, set_instant, shell, until,
+    with_lease, worker, workers,
 };
 use crate::work::run::Verdict;
+use sqlx::PgConnection;
 
 fn seconds(period: u64) -> Schedule {
     Schedule::every(Duration::from_secs(period)).unwrap()
@@ -301,4 +302,34 @@ on_each_ledger! {
 async fn the_schema_can_be_applied_by_hand_twice() {
     let database = memory().await;
     execute(&database, include_str!("../../../migrations/sqlite/0002_ledger.sql")).await;
+}
+
+/// A replica is frozen in the middle of starting a run; when it goes on, the lease that it writes is over, and a reaper has looked
+/// at the run before and waits for the lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_started_while_the_reaper_waited_is_judged_as_started() {
+    let on = On::postgres().await;
+    let On::Postgres(url) = &on else { panic!("it is Postgres") };
+    let database = on.open().await;
+    let (plan, _, claim) = claimed(&database).await;
+    expire(&database).await;
+    let mut frozen = PgConnection::connect(url).await.unwrap();
+    let mut tx = frozen.begin().await.unwrap();
+    sqlx::raw_sql("select 1 from work_schedule for no key update").execute(&mut *tx).await.unwrap();
+    let (reaper, workers) = (ledger(&plan, "b"), plan.workers.clone());
+    let reaping = tokio::spawn(async move { reaper.reap(&workers).await.unwrap() });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until(async || number(&database, waits).await > 0).await;
+    sqlx::raw_sql(
+        "update work_run set state = 'running', attempt = 1, started_at = now();
+         insert into work_attempt (run_id, n, replica, started_at) select id, 1, 'a', now() from work_run",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    assert!(reaping.await.unwrap().is_empty());
+    let run = ledger(&plan, "b").run(claim.run).await.unwrap().unwrap();
+    assert_eq!((run.state, run.attempts[0].outcome.as_deref()), (RunState::Retrying, Some("crashed")));
+    assert_eq!(number(&database, "select crashes from work_run").await, 1);
 }

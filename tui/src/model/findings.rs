@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ms;
 use super::target::{Standing, Target};
 use crate::clock::{At, Now, unix_ms};
-use crate::feed::{Condition, Feed};
+use crate::feed::{Condition, Feed, gist};
 use crate::keymap::Screen;
 use crate::words;
 
@@ -106,7 +106,7 @@ fn feed_since<T>(feed: &Feed<T>, target: &Target, now: Now) -> Option<i64> {
 fn token(target: &Target, now: Now, found: &mut Vec<Finding>) {
     if let Some(why) = target.token_trouble() {
         let since = feed_since(&target.whoami, target, now);
-        let text = format!("{why}; `:login` looks for it again");
+        let text = format!("{}; `:login` looks for it again", gist(why));
         found.push(Finding::new(Severity::Error, "token", "token", since, text));
         return;
     }

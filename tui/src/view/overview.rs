@@ -8,7 +8,7 @@ use super::list::{self, Look};
 use super::pen::{Pen, take, width};
 use super::{chart, short_words, source_words};
 use crate::clock::Now;
-use crate::feed::{Shown, Source};
+use crate::feed::{Condition, Shown, Source};
 use crate::model::Model;
 use crate::model::history::{History, Rates};
 use crate::model::rows::{Cell, Cx, List, Row};
@@ -24,7 +24,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx, now
     let findings = u16::try_from(model.shown().findings.len()).unwrap_or(u16::MAX);
     let most = if area.height < TALL { area.height.saturating_sub(4) } else { area.height / 3 };
     let height = if findings == 0 { 3 } else { findings.saturating_add(3).min(most.max(4)) };
-    let look = Look { title: "Findings", source: None, empty: quiet_words(model), active: true };
+    let look = Look { title: "Findings", source: None, empty: quiet_words(model, now), active: true };
     list::draw(pen, take(&mut area, height), model, List::Findings, &look, cx);
     let chart_rows = if area.height >= 18 { 4 } else { 1 };
     traffic(pen, take(&mut area, 2 + chart_rows), model, chart_rows, now);
@@ -50,8 +50,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx, now
     }
 }
 
-fn quiet_words(model: &Model) -> &'static str {
-    match model.shown().health.value() {
+fn quiet_words(model: &Model, now: Now) -> &'static str {
+    let target = model.shown();
+    match target.health.value() {
+        Some(_) if target.source(Source::Health, model.shown_at(now).at).condition == Condition::Failing => {
+            "the last question failed; what is known is a moment old"
+        }
         None => "nothing is known yet",
         Some(health) if health.findings.is_none() => "none that everyone may see; a token shows the rest",
         Some(_) => "nothing to report",
@@ -261,8 +265,8 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     rows.sort_by_key(|worker| {
         (worker.overdue_since.is_none() && worker.consecutive_failures == 0, worker.paused.is_none())
     });
-    let rest = area.width.saturating_sub(45);
-    let columns: Columns<'_> = &[&[(0, 18)], &[(1, 10)], &[(4, 12)], &[(9, rest), (3, rest)]];
+    let rest = area.width.saturating_sub(44);
+    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(4, 12)], &[(9, rest), (3, rest)]];
     short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
 }
 

@@ -71,30 +71,21 @@ impl Ends for SqliteConnection {
         .bind(limit)
         .fetch_all(self)
         .await?;
-        let expired = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(Expired {
-                id: run_id(row.try_get("id")?)?,
-                worker: row.try_get("worker")?,
-                running: row.try_get("running")?,
-                untouched: row.try_get("untouched")?,
-                crashes: row.try_get("crashes")?,
-                attempt: row.try_get("attempt")?,
-                retired: row.try_get("retired")?,
-            })
-        };
         rows.iter().map(expired).collect()
     }
 
-    async fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> Answer<Vec<RunId>> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "select id from work_run where id in (select value from json_each($1))
-               and state in ('claimed', 'running') and lease_until < $2",
+    async fn still_expired(&mut self, ids: &[RunId], now: Timestamp) -> Answer<Vec<Expired>> {
+        let rows = sqlx::query(
+            "select r.id, r.worker, r.state = 'running' as running, r.started_at is null as untouched, r.crashes, r.attempt,
+               s.retired_at is not null as retired
+             from work_run r left join work_schedule s on s.worker = r.worker
+             where r.id in (select value from json_each($1)) and r.state in ('claimed', 'running') and r.lease_until < $2",
         )
         .bind(json(&texts(ids)))
         .bind(now.millis())
         .fetch_all(self)
         .await?;
-        rows.iter().map(|id| run_id(id)).collect()
+        rows.iter().map(expired).collect()
     }
 
     async fn bury(&mut self, crashes: &[Crash], now: Timestamp) -> Answer<()> {
@@ -118,4 +109,16 @@ impl Ends for SqliteConnection {
         .await?;
         Ok(())
     }
+}
+
+fn expired(row: &sqlx::sqlite::SqliteRow) -> Answer<Expired> {
+    Ok(Expired {
+        id: run_id(row.try_get("id")?)?,
+        worker: row.try_get("worker")?,
+        running: row.try_get("running")?,
+        untouched: row.try_get("untouched")?,
+        crashes: row.try_get("crashes")?,
+        attempt: row.try_get("attempt")?,
+        retired: row.try_get("retired")?,
+    })
 }

@@ -59,7 +59,10 @@ impl Row for Key {
         let texts = [Some(self.kid.as_str()), self.name.as_deref(), self.owner.as_deref(), Some(self.state.as_str())];
         for text in texts.into_iter().flatten().chain(self.scopes.iter().map(String::as_str)) {
             // A key's id is told apart by the case of its letters, but nobody types it so.
-            out.extend(text.chars().flat_map(char::to_lowercase));
+            match text.is_ascii() {
+                true => out.extend(text.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
+                false => out.push_str(&text.to_lowercase()),
+            }
             out.push(' ');
         }
     }
