@@ -118,6 +118,7 @@ fn a_config_map_swapped_in_the_middle_of_a_reading_never_mixes_its_layers() {
     symlink("..data/monolith.toml", dir.path().join("monolith.toml")).unwrap();
     let file = dir.path().join("monolith.toml");
     let mut reader = files::Reader::new(dir.path());
+    assert!(String::from_utf8(reader.read(&file).unwrap()).unwrap().contains("off"));
     symlink("..two", dir.path().join("..data_tmp")).unwrap();
     fs::rename(dir.path().join("..data_tmp"), dir.path().join("..data")).unwrap();
     assert!(String::from_utf8(reader.read(&file).unwrap()).unwrap().contains("off"), "the version it began with");

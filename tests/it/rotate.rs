@@ -169,7 +169,7 @@ async fn a_wrong_new_password_is_rejected_and_the_old_connections_keep_working()
     let health = rejected(&server).await;
     assert_eq!((&health["status"], &health["generation"]), (&json!("degraded"), &json!(1)));
     assert_eq!(health["stores"]["main"], "up");
-    let finding = health["findings"].as_array().unwrap().iter().find(|f| f["code"] == "reload_rejected").unwrap();
+    let finding = health["findings"].as_array().unwrap().iter().find(|f| f["code"] == "config_rejected").unwrap();
     let message = finding["message"].as_str().unwrap();
     assert!(
         message.contains("stores.main: the changed store does not answer: refused: password authentication failed"),

@@ -224,6 +224,8 @@ async fn every_get(server: &TestMonolith, api: &Api, kid: &str) -> String {
     let description = api.get("/openapi.json").await.ok();
     let mut all = description.to_string();
     let mut paths: Vec<String> = description["paths"].as_object().unwrap().keys().cloned().collect();
+    // The stream of events has no end.
+    paths.retain(|path| path != "/api/admin/events");
     paths.extend(["/health", "/metrics", "/nowhere"].map(str::to_owned));
     for section in
         ["secrets", "stores", "workers", "keys", "admin", "secrets.pg", "stores.main.url", "secrets.plain.literal"]

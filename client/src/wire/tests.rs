@@ -178,7 +178,7 @@ fn a_rejected_reload_is_inside_its_problem() {
 fn a_revision_is_an_outcome_with_a_number() {
     let mut body = outcome();
     body["revision"] = json!(9);
-    body["diff"] = json!([{"node": "stores.main", "effect": "rebuild", "keys": ["stores.main.url"]}]);
+    body["diff"] = json!([{"node": "stores.main", "effect": "rebuild", "keys": ["stores.main.url"], "values": []}]);
     assert_eq!(travels::<Revision>(body).outcome.attempt, 4);
 }
 

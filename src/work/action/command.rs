@@ -1,13 +1,13 @@
 //! A program, without a shell, in a process group of its own that ends with its run. It sees five inherited variables, its own and the
 //! run's identity, and nothing else of this process.
 
-mod group; // the process group, and how it ends
+mod group; // how its process group ends
 mod output; // what it wrote, bounded and masked
 
 use super::{BaseEnv, Job};
+use crate::process::{self, Group};
 use crate::secret::Secret;
 use crate::work::run::{Done, Verdict};
-use group::Group;
 use output::Tail;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -51,7 +51,7 @@ fn spawn(job: &Job, argv: &[String], env: &BTreeMap<String, Secret>, cwd: &Path)
         command.env(name, OsStr::from_bytes(value.expose()));
     }
     identify(&mut command, job);
-    group::die_with_parent(&mut command);
+    process::die_with_parent(command.as_std_mut());
     let child = command.spawn()?;
     Ok((child, Receiver::from_owned_fd(reader.into())?))
 }
@@ -74,7 +74,7 @@ fn identify(command: &mut Command, job: &Job) {
 }
 
 async fn supervise(job: &Job, mut child: Child, mut pipe: Receiver, tail: &mut Tail) -> Done {
-    let mut group = Group::of(&child);
+    let mut group = Group::led_by(child.id());
     let ended = tokio::select! {
         ended = wait(&mut child, &mut pipe, tail) => Some(ended),
         () = tokio::time::sleep_until(job.deadline) => None,
@@ -85,7 +85,7 @@ async fn supervise(job: &Job, mut child: Child, mut pipe: Receiver, tail: &mut T
         Some(Err(error)) => Done::failed(format!("cannot be watched: {error}")),
         None => {
             let stopped = job.stopped();
-            group.stop(&mut child, &mut pipe, tail).await;
+            group::stop(&mut group, &mut child, &mut pipe, tail).await;
             stopped
         }
     };
