@@ -32,11 +32,12 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 /// Whether a Redis answers. One that wants a password answers too.
 pub(super) fn redis(address: &str) -> io::Result<Version> {
     let mut stream = connect(address)?;
-    stream.write_all(b"INFO server\r\n")?;
+    // INFO is answered while the data are still being read, PING is not.
+    stream.write_all(b"PING\r\nINFO server\r\n")?;
     let mut lines = BufReader::new(stream.take(ANSWER_LIMIT as u64)).lines();
     match lines.next().transpose()?.unwrap_or_default() {
         refused if refused.starts_with("-NOAUTH") => Ok(None),
-        info if info.starts_with('$') => {
+        pong if pong == "+PONG" => {
             Ok(lines.map_while(Result::ok).find_map(|line| line.strip_prefix("redis_version:").map(str::to_owned)))
         }
         other => Err(io::Error::other(format!("not ready: {other}"))),
