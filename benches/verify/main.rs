@@ -67,6 +67,9 @@ async fn compare(size: &Size) -> Result<()> {
         ("lookup", Server::bare("lookup", &bench)?),
         ("constant", Server::bare("constant", &bench)?),
     ];
+    for (_, server) in &servers {
+        server.ready(&bench).await?;
+    }
     same_answers(&servers, &bench).await?;
     println!(
         "{} keys, {} connections, {} rounds of {} s each\n",

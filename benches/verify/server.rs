@@ -2,11 +2,16 @@
 //! It is killed when the bench is over, whatever happened.
 
 use super::keys::{Bench, monolith};
+use super::load;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+/// From one look at a starting server to the next, and how many are taken.
+const READY_LOOK: Duration = Duration::from_millis(100);
+const READY_LOOKS: usize = 300;
 /// The kernel counts CPU time in hundredths of a second on every Linux that Rust runs on (`getconf CLK_TCK`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -36,6 +41,18 @@ impl Server {
         ensure!(!line.is_empty(), "the server did not start");
         let port = line.trim().rsplit(':').next().context("no address")?.parse()?;
         Ok(Self { child, port })
+    }
+
+    /// Waits until it knows the keys: a server that was just started says 503 until then.
+    pub(crate) async fn ready(&self, bench: &Bench) -> Result<()> {
+        let request = bench.requests.first().context("there are no keys")?;
+        for _ in 0..READY_LOOKS {
+            if load::one(self.port, request).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_LOOK).await;
+        }
+        load::one(self.port, request).await.map(drop)
     }
 
     pub(crate) const fn port(&self) -> u16 {
