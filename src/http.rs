@@ -9,6 +9,7 @@ mod connection; // one connection, its limits and its end
 mod docs; // /docs
 mod events; // /api/admin/events
 mod findings; // what an operator should look at
+mod forward_auth; // /api/forward-auth
 mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod keys; // /api/admin/api-keys

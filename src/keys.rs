@@ -5,6 +5,7 @@ mod edit; // what becomes of a key that exists
 pub mod format; // the text of a key
 pub mod hash; // what is kept of its secret
 mod index; // every key in memory
+mod limit; // how often a key may be used
 mod list; // filtered and sorted, in pages
 mod new; // a wish for a key, and what is wrong with it
 pub mod record; // what a key is
@@ -14,8 +15,9 @@ pub mod verify; // whether a key is good
 pub use edit::{DEFAULT_GRACE, Patch};
 pub use format::KeyText;
 pub use index::Counts;
+pub use limit::Standing;
 pub use list::{Filter, Page};
-pub use new::{NewKey, parse_rate};
+pub use new::NewKey;
 pub use record::{KeyState, Record};
 pub use verify::{Need, Refused, Verdict};
 
@@ -91,6 +93,7 @@ pub struct Keys {
     /// The same database behind a connection of its own, so that nothing can starve the following.
     follower: ArcSwap<Database>,
     rules: ArcSwap<Rules>,
+    limits: limit::Limits,
 }
 
 impl Keys {
@@ -102,12 +105,28 @@ impl Keys {
             database: ArcSwap::from_pointee(database),
             follower: ArcSwap::from_pointee(follower),
             rules: ArcSwap::new(rules),
+            limits: limit::Limits::default(),
         }
     }
 
-    /// Judges a key.
+    /// Judges a use of a key, and counts it where everything else is right: a refusal costs nothing.
     #[must_use]
-    pub fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> Verdict {
+    pub fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> (Verdict, Option<Standing>) {
+        let verdict = self.judge(text, need, now);
+        let Verdict::Valid(record) = verdict else { return (verdict, None) };
+        let Some((rate, by_policy)) = verify::rate_for(&record, need.policy) else {
+            return (Verdict::Valid(record), None);
+        };
+        let policy = need.policy.filter(|_| by_policy).map(|policy| &policy.name);
+        let standing = self.limits.count(rate, policy, &record.kid);
+        let verdict =
+            if standing.allowed { Verdict::Valid(record) } else { Verdict::Refused(Refused::RateLimited, record) };
+        (verdict, Some(standing))
+    }
+
+    /// Judges a key without using it: nothing is counted.
+    #[must_use]
+    pub fn judge(&self, text: &str, need: Need<'_>, now: Timestamp) -> Verdict {
         verify::judge(text, need, &self.rules.load(), self.index.age(), now, |kid| self.index.get(kid))
     }
 
@@ -339,6 +358,11 @@ impl Keys {
     pub fn set_database(&self, database: Database, follower: Database) {
         self.database.store(Arc::new(database));
         self.follower.store(Arc::new(follower));
+    }
+
+    /// Forgets uses that no longer count; to be called now and then.
+    pub fn tidy(&self) {
+        self.limits.tidy();
     }
 
     /// Changes the rules.

@@ -1,6 +1,7 @@
 //! What the configuration means: complete, valid values that nobody checks again. Pure: no file, no socket, no clock.
 //! What was typed is `config`; making it live is `store`, `keys`, `work` and `runtime`.
 
+pub mod access; // what a caller must satisfy beside holding a good key
 pub mod admin; // who may sign and hold admin tokens
 mod advice; // what was probably meant by what is wrong
 mod compile; // from what was written to what it means
@@ -18,7 +19,7 @@ pub mod workers; // the declared work, and the scheduler that runs it
 
 pub use compile::compile;
 
-use crate::name::{StoreName, WorkerName};
+use crate::name::{PolicyName, StoreName, WorkerName};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub stores: BTreeMap<StoreName, Arc<stores::Store>>,
     /// Where API keys live and the rules for them.
     pub keys: Arc<keys::Keys>,
+    /// What callers must satisfy, by the name of a policy.
+    pub policies: BTreeMap<PolicyName, Arc<access::Access>>,
     /// Where the run ledger lives and its limits.
     pub scheduler: Arc<workers::Scheduler>,
     /// The declared work, also what is switched off: it is shown as disabled.

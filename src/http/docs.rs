@@ -17,7 +17,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, LazyLock};
 
 /// The methods in the order of a page.
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 const STYLE: &str = include_str!("docs.css");
 
 /// The page and the policy that allows its style: they depend on nothing but the build.

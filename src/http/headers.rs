@@ -20,6 +20,9 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The name of the replica that answered.
 pub(super) const REPLICA: HeaderName = HeaderName::from_static("x-monolith-replica");
 
+/// A header that is set and says nothing.
+pub(super) const EMPTY: HeaderValue = HeaderValue::from_static("");
+
 /// Adds what is not there yet.
 pub(super) fn add(headers: &mut HeaderMap) {
     for (name, value) in EVERYWHERE {

@@ -4,7 +4,7 @@
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
-use super::{config, docs, events, health, keys, metrics, stores, verify, whoami, workers};
+use super::{config, docs, events, forward_auth, health, keys, metrics, stores, verify, whoami, workers};
 use crate::runtime::App;
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
@@ -98,6 +98,10 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
         routes!(health::ready),
         routes!(metrics::metrics),
         routes!(verify::verify),
+        routes!(forward_auth::plain),
+        routes!(forward_auth::nginx),
+        routes!(forward_auth::envoy),
+        routes!(forward_auth::envoy_root),
         routes!(keys::list, keys::create),
         routes!(keys::bulk_revoke),
         routes!(keys::show, keys::patch, keys::revoke),

@@ -3,6 +3,7 @@
 
 use crate::clock::Timestamp;
 use crate::config::compare::KeyChange;
+use crate::keys::Standing;
 use crate::problem::{Place, Problem};
 use crate::runtime::report::{Ending, Report, Trigger};
 use crate::settings::diff::Effect;
@@ -130,5 +131,14 @@ pub(super) const fn environment(environment: Environment) -> wire::Environment {
     match environment {
         Environment::Test => wire::Environment::Test,
         Environment::Live => wire::Environment::Live,
+    }
+}
+
+/// Where a key stands with its limit.
+pub(super) fn standing(standing: Standing) -> wire::RateLimit {
+    wire::RateLimit {
+        limit: u64::from(standing.limit),
+        remaining: u64::from(standing.remaining),
+        reset_ms: millis(standing.reset),
     }
 }

@@ -8,6 +8,8 @@ use super::show;
 use crate::clock::Timestamp;
 use crate::keys::{Need, Record, Refused, Verdict};
 use crate::runtime::App;
+use crate::settings::Settings;
+use crate::settings::access::Access;
 use crate::settings::keys::VerifyAccess;
 use axum::Json;
 use axum::extract::State;
@@ -38,10 +40,11 @@ pub(super) async fn verify(
     if app.snapshot().settings.keys.verify == VerifyAccess::Token {
         may_ask(&app, &headers, &anyone, now)?;
     }
-    let ip = checked(&question)?;
-    let need = Need { scopes: question.scopes.as_deref().unwrap_or_default(), ip };
+    let snapshot = app.snapshot();
+    let (policy, ip) = checked(&question, &snapshot.settings)?;
+    let need = Need { scopes: question.scopes.as_deref().unwrap_or_default(), policy, ip };
     let began = Instant::now();
-    let verdict = app.keys.verify(question.key.expose(), need, now);
+    let (verdict, standing) = app.keys.verify(question.key.expose(), need, now);
     app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
     let Some(code) = verdict.code() else {
         app.metrics.key_verifications.with_label_values(&["undecidable"]).inc();
@@ -49,7 +52,10 @@ pub(super) async fn verify(
         return Err(ApiError::unavailable("undecidable", detail));
     };
     app.metrics.key_verifications.with_label_values(&[code]).inc();
-    Ok(Json(shown(verdict, app.keys.age().map(show::millis))))
+    Ok(Json(wire::Verdict {
+        rate_limit: standing.map(show::standing),
+        ..shown(verdict, app.keys.age().map(show::millis))
+    }))
 }
 
 /// Where verify is not open, an admin token or a key with the scope for it.
@@ -58,23 +64,27 @@ fn may_ask(app: &App, headers: &HeaderMap, Anyone(caller): &Anyone, now: Timesta
         return Ok(());
     }
     let key = bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok());
-    let need = Need { scopes: &[VERIFY_SCOPE.to_owned()], ip: None };
-    match key.map(|key| app.keys.verify(key, need, now)) {
+    let need = Need { scopes: &[VERIFY_SCOPE.to_owned()], ..Need::default() };
+    match key.map(|key| app.keys.judge(key, need, now)) {
         Some(Verdict::Valid(_)) => Ok(()),
         _ => Err(ApiError::unauthorized()),
     }
 }
 
-fn checked(question: &wire::VerifyKey) -> Result<Option<IpAddr>, ApiError> {
-    if question.policy.is_some() {
-        // No policy can be declared in this version, so every one is unknown.
-        return Err(ApiError::invalid(vec![field("policy", "there is no such policy")]));
-    }
+fn checked<'a>(
+    question: &wire::VerifyKey,
+    settings: &'a Settings,
+) -> Result<(Option<&'a Access>, Option<IpAddr>), ApiError> {
+    let policy = question.policy.as_deref().map(|name| {
+        let known = settings.policies.get(name).map(|policy| &**policy);
+        known.ok_or_else(|| ApiError::invalid(vec![field("policy", "there is no such policy")]))
+    });
     if question.scopes.as_ref().is_some_and(|scopes| scopes.len() > MAX_SCOPES) {
         return Err(ApiError::invalid(vec![field("scopes", format!("must be at most {MAX_SCOPES}"))]));
     }
     let ip = question.ip.as_deref().map(str::parse).transpose();
-    ip.map_err(|_| ApiError::invalid(vec![field("ip", "must be an address such as 203.0.113.7 or 2001:db8::7")]))
+    let wrong = || ApiError::invalid(vec![field("ip", "must be an address such as 203.0.113.7 or 2001:db8::7")]);
+    Ok((policy.transpose()?, ip.map_err(|_| wrong())?))
 }
 
 fn shown(verdict: Verdict, stale_ms: Option<u64>) -> wire::Verdict {
@@ -87,6 +97,7 @@ fn shown(verdict: Verdict, stale_ms: Option<u64>) -> wire::Verdict {
         Verdict::Refused(Refused::Expired, record) => (wire::VerifyCode::Expired, record),
         Verdict::Refused(Refused::IpDenied, record) => (wire::VerifyCode::IpDenied, record),
         Verdict::Refused(Refused::ScopeMissing, record) => (wire::VerifyCode::ScopeMissing, record),
+        Verdict::Refused(Refused::RateLimited, record) => (wire::VerifyCode::RateLimited, record),
     };
     with_record(code, &record, stale_ms)
 }

@@ -3,6 +3,7 @@
 
 use super::{FieldError, KeysError};
 use crate::clock::{Timestamp, write_duration};
+use crate::settings::access::{MAX_SCOPE, Rate, is_scope};
 use crate::settings::keys::Keys as Rules;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -12,8 +13,6 @@ use std::time::Duration;
 const MAX_TEXT: usize = 200;
 /// The most scopes of a key.
 const MAX_SCOPES: usize = 64;
-/// The longest scope.
-const MAX_SCOPE: usize = 128;
 /// The most networks in an allow-list.
 const MAX_NETWORKS: usize = 64;
 /// The most entries of metadata, and the longest of each half.
@@ -71,7 +70,7 @@ impl NewKey {
         if self.ip_allow.len() > MAX_NETWORKS {
             wrong("ip_allow", format!("must be at most {MAX_NETWORKS}"));
         }
-        if self.rate_limit.as_deref().is_some_and(|rate| parse_rate(rate).is_none()) {
+        if self.rate_limit.as_deref().is_some_and(|rate| Rate::parse(rate).is_none()) {
             wrong("rate_limit", "must be a rate such as 100/s, 50/m, 10/h or 1000/d".into());
         }
         let (entries, key_length, value_length) = MAX_METADATA;
@@ -108,25 +107,4 @@ impl NewKey {
 
 fn is_text(text: &str) -> bool {
     (1..=MAX_TEXT).contains(&text.chars().count()) && !text.chars().any(char::is_control) && !text.trim().is_empty()
-}
-
-fn is_scope(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":._/*-".contains(&byte);
-    (1..=MAX_SCOPE).contains(&text.len()) && text.bytes().all(allowed)
-}
-
-/// Reads a rate: a whole number and `/s`, `/m`, `/h` or `/d`, as the number and the length of time.
-#[must_use]
-pub fn parse_rate(text: &str) -> Option<(u32, Duration)> {
-    let (number, unit) = text.split_once('/')?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.parse::<u32>().ok().filter(|number| *number > 0 && digits)?;
-    Some((number, Duration::from_secs(seconds)))
 }

@@ -56,7 +56,7 @@ fn file(folder: &tempfile::TempDir) -> Database {
 }
 
 fn code(keys: &Keys, key: &str) -> Option<&'static str> {
-    keys.verify(key, Need::default(), Timestamp::now()).code()
+    keys.judge(key, Need::default(), Timestamp::now()).code()
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn b46_b70_scope_and_address_are_judged_in_this_order() {
     let text = keys.create(wanted, &ann(), None, Timestamp::now()).await.unwrap().key.unwrap();
     let scopes = ["orders:write".to_owned()];
     let judge = |scopes, ip: Option<&str>| {
-        let need = Need { scopes, ip: ip.map(|ip| ip.parse().unwrap()) };
-        keys.verify(text.expose(), need, Timestamp::now()).code()
+        let need = Need { scopes, ip: ip.map(|ip| ip.parse().unwrap()), ..Need::default() };
+        keys.judge(text.expose(), need, Timestamp::now()).code()
     };
     assert_eq!(judge(&[], None), Some("ip_denied"));
     assert_eq!(judge(&scopes, Some("192.168.0.1")), Some("ip_denied"));
@@ -111,7 +111,7 @@ async fn b44_a_key_expires_by_the_clock_and_not_by_an_event() {
     let now = Timestamp::now();
     let made = keys.create(wish("ci"), &ann(), None, now).await.unwrap();
     let text = made.key.unwrap();
-    let judge = |at| keys.verify(text.expose(), Need::default(), at).code();
+    let judge = |at| keys.judge(text.expose(), Need::default(), at).code();
     assert_eq!(judge(now.after(Duration::from_secs(3599))), Some("valid"));
     assert_eq!(judge(now.after(Duration::from_secs(3600))), Some("expired"));
 }

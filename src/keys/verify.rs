@@ -5,6 +5,7 @@ use super::format::parse;
 use super::hash::KeyHash;
 use super::record::{KeyState, Record};
 use crate::clock::Timestamp;
+use crate::settings::access::{Access, Rate};
 use crate::settings::keys::{Keys as Rules, OnStale};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub const FRESH: Duration = Duration::from_secs(2);
 pub struct Need<'a> {
     /// Scopes it must have, all of them.
     pub scopes: &'a [String],
+    /// A policy that it must satisfy, too.
+    pub policy: Option<&'a Access>,
     /// From where it is used, where that is known.
     pub ip: Option<IpAddr>,
 }
@@ -50,6 +53,8 @@ pub enum Refused {
     IpDenied,
     /// Not for this.
     ScopeMissing,
+    /// Too often.
+    RateLimited,
 }
 
 impl Verdict {
@@ -65,6 +70,7 @@ impl Verdict {
             Self::Refused(Refused::Expired, _) => "expired",
             Self::Refused(Refused::IpDenied, _) => "ip_denied",
             Self::Refused(Refused::ScopeMissing, _) => "scope_missing",
+            Self::Refused(Refused::RateLimited, _) => "rate_limited",
             Self::Undecidable => return None,
         })
     }
@@ -100,6 +106,17 @@ pub(super) fn judge(
     }
 }
 
+/// The rate that counts for a key, and whether the policy set it: the lower one wins.
+pub(super) fn rate_for(record: &Record, policy: Option<&Access>) -> Option<(Rate, bool)> {
+    let own = record.rate_limit.as_deref().and_then(Rate::parse);
+    match (own, policy.and_then(|policy| policy.rate)) {
+        (Some(own), Some(theirs)) => Some((own.lower(theirs), own.lower(theirs) != own)),
+        (Some(own), None) => Some((own, false)),
+        (None, Some(theirs)) => Some((theirs, true)),
+        (None, None) => None,
+    }
+}
+
 fn refusal(record: &Record, need: Need<'_>, now: Timestamp) -> Option<Refused> {
     match record.state(now) {
         KeyState::Revoked => return Some(Refused::Revoked),
@@ -112,5 +129,6 @@ fn refusal(record: &Record, need: Need<'_>, now: Timestamp) -> Option<Refused> {
     if !from_anywhere && !from_there {
         return Some(Refused::IpDenied);
     }
-    (!record.has_scopes(need.scopes)).then_some(Refused::ScopeMissing)
+    let policy = need.policy.map(|policy| policy.scopes.as_slice()).unwrap_or_default();
+    (!record.has_scopes(need.scopes) || !record.has_scopes(policy)).then_some(Refused::ScopeMissing)
 }

@@ -82,6 +82,7 @@ async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
 /// Asks the ledger about the workers, so that /health and /metrics need not.
 async fn look(app: &App) {
     loop {
+        app.keys.tidy();
         if let Ok(workers) = app.work.workers().await {
             app.workers.store(Arc::new(workers));
         }

@@ -65,6 +65,7 @@ impl Compiler<'_> {
         let kinds: BTreeMap<StoreName, StoreKind> =
             stores.keys().filter_map(|n| Some((n.clone(), kind_of(n)?))).collect();
         let keys = self.keys(&written.keys, &kinds, &written.stores);
+        let policies = self.policies(&written.policies);
         let scheduler = self.scheduler(&written.scheduler, &kinds, &written.stores);
         let workers = self.workers(&written.workers, &kinds, &written.stores);
         let telemetry = self.telemetry(&written.telemetry);
@@ -74,6 +75,7 @@ impl Compiler<'_> {
             admin: Arc::new(admin),
             stores,
             keys: Arc::new(keys),
+            policies,
             scheduler: Arc::new(scheduler),
             workers,
             telemetry: Arc::new(telemetry),

@@ -124,6 +124,7 @@ fn effects(running: &Settings, candidate: &Settings) -> Vec<Change> {
         one("telemetry", &old.telemetry, &new.telemetry),
     ];
     changes.extend(named("stores", &old.stores, &new.stores, store));
+    changes.extend(named("policies", &old.policies, &new.policies, |_, _| Effect::Hot));
     changes.extend(named("workers", &old.workers, &new.workers, |_, _| Effect::Hot));
     changes
 }

@@ -7,7 +7,6 @@ use crate::config::written::{Run, Written};
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
         self.refuse("keys.rate_limit_store", "a rate limit across replicas", written.keys.rate_limit_store.is_some());
-        self.refuse("policies", "a policy", !written.policies.is_empty());
         self.refuse("forward_auth.assertion_key", "a signed assertion", written.forward_auth.assertion_key.is_some());
         self.refuse("alerts", "an alert", !written.alerts.is_empty());
         for (name, worker) in &written.workers {

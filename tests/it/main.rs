@@ -15,6 +15,7 @@ mod cli; // the command line against a running server
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod disk; // whether the files say what is running
 mod events; // what happens, as it happens
+mod forward_auth; // gateways ask whether their callers may come in
 mod http; // the API's manners
 mod identity; // the same database under another address, and another one under the same name
 mod keys; // the life of an API key, in each home
