@@ -12,6 +12,7 @@ mod serve; // the server
 mod server; // which running server a command means
 mod smoke; // health, metrics, and a key's whole life on a running server
 mod token; // makes and inspects admin tokens
+mod worker; // the process that only runs workers
 
 use crate::config::Sources;
 use crate::config::commands::Commands;
@@ -52,6 +53,8 @@ struct From {
 enum Command {
     /// Serve: the default.
     Serve(serve::Serve),
+    /// Only run scheduled work; /health and /metrics on an address of its own.
+    Worker(worker::Worker),
     /// Check the configuration and print every mistake; opens no connection.
     Check(check::Check),
     /// Say where a value comes from: the layer that won, and every layer that lost.
@@ -88,6 +91,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let sources = sources(&cli.from)?;
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(serve) => serve.run(sources),
+        Command::Worker(worker) => worker.run(sources),
         Command::Check(check) => check.run(&sources),
         Command::Explain(explain) => explain.run(&sources),
         Command::Schema => Ok(schema::run()),
@@ -109,6 +113,7 @@ fn sources(from: &From) -> Result<Sources, Failure> {
         working_dir,
         environment: Environment::of_this_process(),
         last_good: false,
+        apart: false,
         flags: from.set.iter().map(|set| ("--set".to_owned(), set.clone())).collect(),
         commands: Commands::default(),
     })

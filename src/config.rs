@@ -48,6 +48,8 @@ pub struct Sources {
     pub flags: Vec<(String, String)>,
     /// `--last-good`: where the files are broken at the start, what ran last is started in their place.
     pub last_good: bool,
+    /// Whether it listens apart from the servers that share the files: where those listen is left out.
+    pub apart: bool,
     /// Whether programs are asked for secrets, and what they told so far.
     pub commands: Commands,
 }
@@ -236,6 +238,9 @@ fn nothing_there(sources: &Sources, shown: &str) -> Problem {
     Problem::new(place, "", format!("there is no such file: {shown}"))
 }
 
+/// Where servers listen.
+const ADDRESSES: [&str; 2] = ["server.bind", "server.admin_bind"];
+
 /// Lays what this process was given over the files: the environment, then the flags.
 fn lay_over(
     stack: &mut Vec<Layer>,
@@ -246,6 +251,9 @@ fn lay_over(
 ) {
     stack.extend(environment::well_known(&sources.environment, stack, notes, problems));
     stack.extend(environment::declared(&sources.environment, stack, schema, problems));
+    if sources.apart {
+        stack.iter_mut().for_each(|layer| ADDRESSES.iter().for_each(|key| layer.remove(key)));
+    }
     stack.extend(environment::flags(&sources.flags, stack, schema, problems));
 }
 

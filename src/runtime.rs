@@ -104,6 +104,7 @@ pub struct App {
     /// Which databases the homes are.
     homes: homes::Homes,
     keys_loaded: AtomicBool,
+    ledger_opened: AtomicBool,
     was_ready: AtomicBool,
     draining: AtomicBool,
     requests: mpsc::Sender<Request>,
@@ -205,7 +206,17 @@ impl App {
         self.keys_loaded.load(Ordering::Relaxed)
     }
 
-    /// Whether traffic may come: settings are committed, each required store was reached once, the key index was loaded
+    /// Whether what this process is there for could begin: the key index was loaded once or, where it only runs workers,
+    /// the ledger was opened once.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        match self.part {
+            Part::Serve => self.has_keys(),
+            Part::Worker => self.ledger_opened.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether traffic may come: settings are committed, each required store was reached once, its work could begin
     /// once, and the process is not about to end. A store that is lost later changes nothing: a restart would not help.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -215,7 +226,7 @@ impl App {
     fn is_ready_at_last(&self) -> bool {
         let snapshot = self.snapshot();
         let reached = snapshot.stores.values().all(|store| !store.settings().required || store.health().reached);
-        let ready = reached && self.has_keys();
+        let ready = reached && self.has_begun();
         if ready {
             self.was_ready.store(true, Ordering::Relaxed);
         }

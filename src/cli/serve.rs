@@ -31,26 +31,38 @@ impl Serve {
             sources.flags.push(("--bind".to_owned(), format!("server.bind={bind}")));
         }
         sources.last_good = self.last_good;
-        let runtime = super::runtime()?;
-        let finished = runtime.block_on(serve(sources, !self.no_workers))?;
-        // Whatever still blocks (a name being looked up, a file system that hangs) must not hold the process.
-        runtime.shutdown_background();
-        Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(report::FAILED) })
+        until_the_end(sources, Part::Serve, !self.no_workers, announce)
     }
 }
 
-async fn serve(sources: Sources, runs_workers: bool) -> Result<bool, Failure> {
-    let signals = Shutdown::listen().map_err(|error| Failure::failed(format!("signals are not to be had: {error}")))?;
-    let app =
-        runtime::start(sources, Part::Serve, Arc::new(Http::default()), runs_workers).await.map_err(
-            |error| match error {
-                StartError::Configuration(problems) => Failure::configuration(&problems),
-                StartError::Refused(problems) => Failure::refused(&problems),
-                StartError::Internal(message) => Failure::failed(message),
-            },
-        )?;
-    announce(&app);
-    Ok(signals.run(&app).await)
+/// Starts the process, says by `announce` that it is there, and waits for its end.
+pub(super) fn until_the_end(
+    sources: Sources,
+    part: Part,
+    runs_workers: bool,
+    announce: impl FnOnce(&App),
+) -> Result<ExitCode, Failure> {
+    let runtime = super::runtime()?;
+    let finished = runtime.block_on(async {
+        let signals =
+            Shutdown::listen().map_err(|error| Failure::failed(format!("signals are not to be had: {error}")))?;
+        let app = runtime::start(sources, part, Arc::new(Http::default()), runs_workers).await?;
+        announce(&app);
+        Ok::<bool, Failure>(signals.run(&app).await)
+    })?;
+    // Whatever still blocks (a name being looked up, a file system that hangs) must not hold the process.
+    runtime.shutdown_background();
+    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(report::FAILED) })
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Configuration(problems) => Self::configuration(&problems),
+            StartError::Refused(problems) => Self::refused(&problems),
+            StartError::Internal(message) => Self::failed(message),
+        }
+    }
 }
 
 /// Says where everything is: the addresses alone on standard output, a line each, for scripts; the rest beside the log.

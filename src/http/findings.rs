@@ -4,8 +4,8 @@
 use super::show;
 use crate::clock::Timestamp;
 use crate::problem::Problem;
-use crate::runtime::App;
 use crate::runtime::report::Ending;
+use crate::runtime::{App, Part};
 use crate::store::health::State as StoreState;
 use monolith_client::wire::{Finding, Severity};
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Findings {
             let message = "the key index was not proved fresh for more than two seconds".to_owned();
             self.add("key_index_stale", Severity::Warning, "keys", since, message);
         }
-        if !app.keys.database().is_persistent() {
+        if app.part == Part::Serve && !app.keys.database().is_persistent() {
             let message = "API keys are kept in memory and are gone at restart".to_owned();
             self.add("keys_in_memory", Severity::Info, "keys.store", app.started_at, message);
         }

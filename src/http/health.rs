@@ -49,10 +49,11 @@ fn why_not_ready(app: &App) -> String {
     let snapshot = app.snapshot();
     let waiting = snapshot.stores.iter().filter(|(_, store)| store.settings().required && !store.health().reached);
     let waiting: Vec<&str> = waiting.map(|(name, _)| name.as_str()).collect();
-    match (waiting.is_empty(), app.has_keys()) {
-        (false, _) => format!("not ready: never reached {}", waiting.join(", ")),
-        (true, false) => "not ready: the key index is not loaded".into(),
-        (true, true) => "not ready".into(),
+    match (waiting.is_empty(), app.has_begun(), app.part) {
+        (false, ..) => format!("not ready: never reached {}", waiting.join(", ")),
+        (true, false, Part::Serve) => "not ready: the key index is not loaded".into(),
+        (true, false, Part::Worker) => "not ready: the run ledger was never opened".into(),
+        (true, true, _) => "not ready".into(),
     }
 }
 
@@ -96,7 +97,8 @@ async fn look(app: &App, with_causes: bool) -> wire::Health {
 fn status(app: &App, findings: &[wire::Finding]) -> wire::HealthStatus {
     let error = findings.iter().any(|finding| finding.severity == wire::Severity::Error);
     let rejected = app.last_reload().is_some_and(|report| report.ending == Ending::Rejected);
-    if !app.has_keys() || !app.keys.is_decidable() || (!app.is_ready() && !app.is_draining()) {
+    let decides = app.part == Part::Worker || app.keys.is_decidable();
+    if !app.has_begun() || !decides || (!app.is_ready() && !app.is_draining()) {
         wire::HealthStatus::Down
     } else if error || rejected {
         wire::HealthStatus::Degraded

@@ -3,8 +3,8 @@
 
 use super::answer::ApiError;
 use crate::clock::Timestamp;
-use crate::runtime::App;
 use crate::runtime::report::Ending;
+use crate::runtime::{App, Part};
 use crate::store::health::State as StoreState;
 use crate::telemetry::metrics::CONTENT_TYPE;
 use crate::work::WorkerState;
@@ -36,7 +36,9 @@ fn refresh(app: &App) {
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     stores(app);
-    keys(app);
+    if app.part == Part::Serve {
+        keys(app);
+    }
     workers(app);
 }
 

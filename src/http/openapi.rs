@@ -5,7 +5,7 @@ use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
 use super::{config, docs, events, forward_auth, health, keys, metrics, stores, verify, whoami, workers};
-use crate::runtime::App;
+use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -56,13 +56,20 @@ impl Audience {
     }
 }
 
+/// Whether a route is also served by a process that only runs workers.
+fn tells_of_the_process(pattern: &str) -> bool {
+    pattern == "/metrics" || pattern.split('/').nth(1) == Some("health")
+}
+
 impl Routers {
     /// Every route counted, and everything that is not a route refused in the same manner.
     pub(super) fn new(app: &Arc<App>) -> Self {
+        let here = |pattern: &str| app.part == Part::Serve || tells_of_the_process(pattern);
+        let without = |whom: Audience| router(app, move |pattern| here(pattern) && Audience::of(pattern) != whom);
         Self {
-            whole: router(app, |_| true),
-            clients: router(app, |audience| audience != Audience::Administrators),
-            administrators: router(app, |audience| audience != Audience::Clients),
+            whole: router(app, here),
+            clients: without(Audience::Administrators),
+            administrators: without(Audience::Clients),
         }
     }
 
@@ -76,7 +83,7 @@ impl Routers {
     }
 }
 
-fn router(app: &Arc<App>, is_wanted: impl Fn(Audience) -> bool) -> Router {
+fn router(app: &Arc<App>, is_wanted: impl Fn(&str) -> bool) -> Router {
     let (router, _) = described(Some(app), is_wanted).split_for_parts();
     let unmatched = Meter::new(&app.metrics, "unmatched");
     router
@@ -91,7 +98,7 @@ pub fn document() -> OpenApi {
     described(None, |_| true).split_for_parts().1
 }
 
-fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> OpenApiRouter<Arc<App>> {
+fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenApiRouter<Arc<App>> {
     let routes: Vec<UtoipaMethodRouter<Arc<App>>> = vec![
         routes!(health::health),
         routes!(health::live),
@@ -134,7 +141,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(Audience) -> bool) -> Op
     let mut router = OpenApiRouter::with_openapi(base);
     for (schemas, paths, methods) in routes {
         let pattern = paths.paths.keys().next().cloned().unwrap_or_default();
-        if !is_wanted(Audience::of(&pattern)) {
+        if !is_wanted(&pattern) {
             continue;
         }
         let methods = match app {

@@ -1,7 +1,7 @@
 //! Keeps the key index fresh and the scheduled work going: brings each home's tables up to date, then follows or runs.
 //! A home that cannot be reached is tried again for as long as the process lives; nobody waits for it here.
 
-use super::App;
+use super::{App, Part};
 use crate::settings::stores::{Migrate, StoreKind};
 use crate::settings::{Home, Settings};
 use crate::store::{Database, StoreError, schema};
@@ -20,8 +20,11 @@ const RELEASE: Duration = Duration::from_secs(2);
 
 /// Begins to keep the index, and to run scheduled work where this process does.
 pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
-    let keeping = Arc::clone(app);
-    app.tasks.spawn_graceful(move |stop| async move { keep_keys(&keeping, &stop).await });
+    // A process that only runs workers is never asked about a key.
+    if app.part == Part::Serve {
+        let keeping = Arc::clone(app);
+        app.tasks.spawn_graceful(move |stop| async move { keep_keys(&keeping, &stop).await });
+    }
     let working = Arc::clone(app);
     app.tasks.spawn_graceful(move |stop| async move { work(&working, stop, runs_workers).await });
     let looking = Arc::clone(app);
@@ -76,7 +79,9 @@ async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
     let settings = Arc::clone(&app.snapshot().settings);
     let ledger = app.work.ledger_database();
     bring_up_to_date(&settings, &settings.scheduler.store, &ledger).await?;
-    app.homes.opened_ledger(&ledger).await
+    app.homes.opened_ledger(&ledger).await?;
+    app.ledger_opened.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Asks the ledger about the workers, so that /health and /metrics need not.

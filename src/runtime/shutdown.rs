@@ -1,8 +1,8 @@
 //! From a signal to the end: not ready, keep serving, finish what was accepted, then go. Nothing here waits for ever.
 //! Ctrl-C at a terminal leaves out the waiting for load balancers; a second signal ends at once.
 
-use super::App;
 use super::report::Trigger;
+use super::{App, Part};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,7 +42,8 @@ impl Shutdown {
         let cause = self.wait(app).await;
         app.draining.store(true, Ordering::Relaxed);
         let server = Arc::clone(&app.snapshot().settings.server);
-        if cause == Cause::Terminate {
+        // Nobody sends requests to a process that only runs workers: there is no balancer to wait for.
+        if cause == Cause::Terminate && app.part == Part::Serve {
             tracing::info!("SIGTERM: not ready any more, serving on for {:?}", server.drain_delay);
             tokio::select! {
                 () = tokio::time::sleep(server.drain_delay) => {}

@@ -22,7 +22,7 @@ use crate::config::environment::Environment;
 use crate::config::{Loaded, Sources};
 use crate::keys::Keys;
 use crate::name::StoreName;
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
 use crate::settings::{Home, Settings, stores};
 use crate::store::{Database, Store};
@@ -73,13 +73,13 @@ pub async fn start(
         }
     };
     let Candidate { loaded, settings, warnings } = &candidate;
-    if !runs_workers && settings.scheduler.store == Home::Memory {
-        return Err(StartError::Configuration(ledger_in_memory()));
+    if (!runs_workers || part == Part::Worker) && settings.scheduler.store == Home::Memory {
+        return Err(StartError::Configuration(ledger_in_memory(loaded, part)));
     }
     // What was found once must stay: a file that vanishes is a mistake and never the wish for defaults.
     sources.config = sources.config.or_else(|| loaded.base_file.clone());
     let log = Log::install(&settings.telemetry);
-    tell(loaded, settings, warnings);
+    tell(loaded, settings, warnings, part);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?);
     let tools = Tools { metrics: &metrics, points: &points, homes: &Homes::default() };
     let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
@@ -160,6 +160,7 @@ fn app(
         homes: Homes::default(),
         last_good: AtomicU64::new(0),
         keys_loaded: AtomicBool::new(false),
+        ledger_opened: AtomicBool::new(false),
         was_ready: AtomicBool::new(false),
         draining: AtomicBool::new(false),
         requests,
@@ -200,12 +201,21 @@ fn reloader(
     }
 }
 
-/// Whoever serves without workers means another process to run them, which cannot see a ledger in this one.
-fn ledger_in_memory() -> Problems {
+/// Where serving and running workers are two processes, neither sees a ledger in the memory of the other.
+fn ledger_in_memory(loaded: &Loaded, part: Part) -> Problems {
+    const KEY: &str = "scheduler.store";
     let mut problems = Problems::default();
-    let message = "is \"memory\", which no other process can see, and this one runs no workers";
-    let problem = Problem::new(Place::Nowhere, "scheduler.store", message);
-    problems.error(problem.hint("name a sqlite store, or serve with workers"));
+    let (message, hint) = match part {
+        Part::Serve => (
+            "is \"memory\", which no other process can see, and this one runs no workers",
+            "name a postgres or sqlite store, or serve with workers",
+        ),
+        Part::Worker => (
+            "is \"memory\", which no other process can see: nobody could ask this one for a run or learn what became of it",
+            "name a postgres or sqlite store that the servers use, too; `monolith serve` runs workers on a ledger in memory",
+        ),
+    };
+    problems.error(Problem::new(loaded.places.of(KEY), KEY, message).hint(hint));
     problems
 }
 
@@ -279,14 +289,14 @@ fn replica_name() -> String {
     if host.is_empty() { format!("monolith-{digits}") } else { format!("{host}-{digits}") }
 }
 
-fn tell(loaded: &Loaded, settings: &Settings, warnings: &[Problem]) {
+fn tell(loaded: &Loaded, settings: &Settings, warnings: &[Problem], part: Part) {
     for note in &loaded.notes {
         tracing::info!("{note}");
     }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    if settings.keys.store == Home::Memory {
+    if settings.keys.store == Home::Memory && part == Part::Serve {
         tracing::warn!("API keys are kept in memory and are gone at restart (keys.store)");
     }
     if settings.scheduler.store == Home::Memory {
@@ -296,7 +306,7 @@ fn tell(loaded: &Loaded, settings: &Settings, warnings: &[Problem]) {
 
 /// On a laptop, a token for console and CLI lies ready before the server is, and is renewed at half its life.
 fn keep_dev_token(app: &Arc<App>, snapshot: &Snapshot) -> Result<(), StartError> {
-    if !wants_dev_token(&snapshot.settings) {
+    if app.part == Part::Worker || !wants_dev_token(&snapshot.settings) {
         return Ok(());
     }
     let ttl = dev::TOKEN_TTL.min(snapshot.settings.admin.max_token_ttl);

@@ -27,6 +27,8 @@ pub struct Builder {
     /// Whether its own file says where it listens.
     own_address: bool,
     args: Vec<String>,
+    /// `serve`, or `worker`.
+    part: &'static str,
 }
 
 /// A running server.
@@ -56,7 +58,7 @@ pub struct Answer {
 pub fn monolith(base: &str) -> Builder {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("monolith.toml"), base).unwrap();
-    let builder = Builder { dir, env: Vec::new(), own_address: false, args: Vec::new() };
+    let builder = Builder { dir, env: Vec::new(), own_address: false, args: Vec::new(), part: "serve" };
     builder
         .env("MONOLITH_PROFILE", "test")
         .file("profiles/test.toml", "[server]\ndrain_delay = \"0s\"\n")
@@ -73,7 +75,7 @@ pub fn shipped() -> Builder {
         let path = entry.unwrap().path();
         fs::copy(&path, dir.path().join("profiles").join(path.file_name().unwrap())).unwrap();
     }
-    Builder { dir, env: Vec::new(), own_address: false, args: Vec::new() }
+    Builder { dir, env: Vec::new(), own_address: false, args: Vec::new(), part: "serve" }
 }
 
 impl Builder {
@@ -104,6 +106,12 @@ impl Builder {
         self
     }
 
+    /// Makes it a process that only runs workers.
+    pub fn worker(mut self) -> Self {
+        self.part = "worker";
+        self
+    }
+
     /// Lets it listen where its file says, so that a reload can change that.
     pub fn own_address(mut self) -> Self {
         self.own_address = true;
@@ -113,7 +121,7 @@ impl Builder {
     /// Starts it and waits until it listens.
     pub fn start(self) -> TestMonolith {
         let mut command = binary(self.dir.path(), &self.env);
-        command.arg("serve");
+        command.arg(self.part);
         if !self.own_address {
             command.args(["--bind", "127.0.0.1:0"]);
         }
@@ -254,7 +262,7 @@ impl TestMonolith {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        Builder { dir, env: std::mem::take(&mut self.env), own_address: false, args: Vec::new() }
+        Builder { dir, env: std::mem::take(&mut self.env), own_address: false, args: Vec::new(), part: "serve" }
     }
 }
 

@@ -36,4 +36,5 @@ mod swaps; // the ways in which a file changes in the field
 mod tidy; // the layers, and what every file owes its reader
 mod tls; // certificates, shown and swapped
 mod tokens; // who may do what, and the attacks on admin tokens
+mod worker_process; // a process that only runs workers, beside one that runs none
 mod workers; // scheduled work, recorded once
