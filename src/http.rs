@@ -18,6 +18,7 @@ mod manners; // request ids, time-outs, panics: around every request
 mod meter; // requests counted by route
 mod metrics; // /metrics
 mod openapi; // the routes and their description
+mod replicas; // /api/admin/replicas
 mod show; // from the program's own types to the wire types
 mod stores; // /api/admin/stores
 mod verify; // /api/keys/verify

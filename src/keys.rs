@@ -2,6 +2,8 @@
 //! records who made it. Nothing here spawns, and nothing here knows HTTP.
 
 mod edit; // what becomes of a key that exists
+mod fleet; // who shares the keys, and how far each has come
+mod follow; // keeps the index complete, in the order of commits
 pub mod format; // the text of a key
 pub mod hash; // what is kept of its secret
 mod index; // every key in memory
@@ -13,6 +15,8 @@ mod table; // the keys at rest
 pub mod verify; // whether a key is good
 
 pub use edit::{DEFAULT_GRACE, Patch};
+pub use fleet::{About, REACH_LIMIT, Reach, Replica};
+pub use follow::Happened;
 pub use format::KeyText;
 pub use index::Counts;
 pub use limit::Standing;
@@ -27,6 +31,8 @@ use crate::name::Kid;
 use crate::settings::keys::Keys as Rules;
 use crate::store::{Database, StoreError};
 use arc_swap::ArcSwap;
+use fleet::{Myself, Others};
+use follow::Bells;
 use hash::KeyHash;
 use index::Index;
 use sha2::{Digest, Sha256};
@@ -34,8 +40,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::{Change, Inserted, Outcome, Repeat, Revoked};
 
-/// Within what time every replica that reaches its store knows of a revocation, in milliseconds: two looks at the events.
-pub const BOUND_WITHOUT_ACCELERATOR_MS: u64 = 2_000;
 /// For how long a creation can be repeated under its idempotency key.
 const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
 /// The longest idempotency key.
@@ -85,10 +89,22 @@ pub struct Created {
     pub key: Option<KeyText>,
 }
 
+/// A key that ended, and how far that has come.
+#[derive(Debug)]
+pub struct Revocation {
+    /// What it is now.
+    pub record: Arc<Record>,
+    /// Who knows.
+    pub reach: Reach,
+}
+
 /// The API keys of this process.
 #[derive(Debug)]
 pub struct Keys {
+    myself: Myself,
     index: Index,
+    bells: Bells,
+    others: Others,
     database: ArcSwap<Database>,
     /// The same database behind a connection of its own, so that nothing can starve the following.
     follower: ArcSwap<Database>,
@@ -97,11 +113,14 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that know nothing yet: every answer is undecidable until [`Keys::load`].
+    /// The keys of a replica, which know nothing yet: every answer is undecidable until [`Keys::load`].
     #[must_use]
-    pub fn new(database: Database, follower: Database, rules: Arc<Rules>) -> Self {
+    pub fn new(replica: String, database: Database, follower: Database, rules: Arc<Rules>) -> Self {
         Self {
+            myself: Myself::called(replica),
             index: Index::new(),
+            bells: Bells::default(),
+            others: Others::default(),
             database: ArcSwap::from_pointee(database),
             follower: ArcSwap::from_pointee(follower),
             rules: ArcSwap::new(rules),
@@ -130,36 +149,7 @@ impl Keys {
         verify::judge(text, need, &self.rules.load(), self.index.age(), now, |kid| self.index.get(kid))
     }
 
-    /// Fills the index from the database, whose tables exist.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]; the index is as it was.
-    pub async fn load(&self) -> Result<(), StoreError> {
-        let asked = Instant::now();
-        let (records, seq) = table::load(&self.database()).await?;
-        records.into_iter().for_each(|record| self.index.put(record));
-        self.index.proved(seq, asked);
-        Ok(())
-    }
-
-    /// Takes in what changed since the last look, and so proves that the index is fresh.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]; the index ages.
-    pub async fn follow(&self) -> Result<(), StoreError> {
-        let follower = Database::clone(&self.follower.load());
-        loop {
-            let (asked, before) = (Instant::now(), self.index.seq());
-            let (records, seq) = table::changed_since(&follower, before).await?;
-            records.into_iter().for_each(|record| self.index.put(record));
-            self.index.proved(seq, asked);
-            if seq == before {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Makes a key. With an idempotency key, the same wish again makes no second one.
+    /// Makes a key that the known replicas accept on return, or two seconds later. With an idempotency key, the same wish again makes no second one.
     ///
     /// # Errors
     /// [`KeysError`].
@@ -170,6 +160,7 @@ impl Keys {
         idempotency_key: Option<&str>,
         now: Timestamp,
     ) -> Result<Created, KeysError> {
+        let began = Instant::now();
         let rules = self.rules.load_full();
         let expires_at = wish.check(&rules, now)?;
         let repeat = idempotency_key.map(|id| repeat(id, &wish, actor, now)).transpose()?;
@@ -178,18 +169,20 @@ impl Keys {
         let record = new_record(&key, wish, expires_at, &rules, actor, now)?;
         let change = Change { kind: "key.created", actor, at: now };
         match table::insert(&self.database(), &record, change, repeat.as_ref()).await? {
-            Inserted::New => {
+            Inserted::New(seq) => {
                 let kid = record.kid.clone();
                 self.index.put(record);
+                self.spread(seq, began).await;
                 let record = self.index.get(kid.as_str()).ok_or(KeysError::NotFound)?;
                 Ok(Created { record, key: Some(key) })
             }
             Inserted::Again(kid) => {
                 // Another replica may have made it a moment ago.
-                if self.index.get(kid.as_str()).is_none() {
-                    self.follow().await?;
-                }
-                Ok(Created { record: self.index.get(kid.as_str()).ok_or(KeysError::NotFound)?, key: None })
+                let record = match self.index.get(kid.as_str()) {
+                    Some(record) => record,
+                    None => self.read(&kid, actor, now).await?,
+                };
+                Ok(Created { record, key: None })
             }
             Inserted::Conflict => Err(KeysError::Conflict("the Idempotency-Key was used for another request".into())),
         }
@@ -211,7 +204,16 @@ impl Keys {
             Some(edited) => Ok(Outcome::Edited(Box::new(edited))),
             None => Ok(Outcome::Same(Box::new(record))),
         };
-        let record = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
+        let (record, _) = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
+        self.index.put(record.clone());
+        self.tell_of_change();
+        Ok(Arc::new(record))
+    }
+
+    /// A key as the database has it now.
+    async fn read(&self, kid: &Kid, actor: &Actor, now: Timestamp) -> Result<Arc<Record>, KeysError> {
+        let same = |record| Ok(Outcome::Same(Box::new(record)));
+        let (record, _) = table::edit(&self.database(), kid, actor, now, same).await??.ok_or(KeysError::NotFound)?;
         self.index.put(record.clone());
         Ok(Arc::new(record))
     }
@@ -227,6 +229,7 @@ impl Keys {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Created, KeysError> {
+        let began = Instant::now();
         let rules = self.rules.load_full();
         if grace > rules.max_ttl {
             let message = format!("must be at most {} (keys.max_ttl)", crate::clock::write_duration(rules.max_ttl));
@@ -234,19 +237,20 @@ impl Keys {
         }
         let key = format::generate(rules.environment)
             .map_err(|error| StoreError::Unreachable(format!("the system gives no randomness: {error}")))?;
+        let mut made = None;
         let decide = |record: Record| {
             let end = now.after(edit::life_of(&record, &rules));
             let successor = new_record(&key, edit::wish_of(&record), end, &rules, actor, now)?;
             let edited = edit::retired(&record, &successor, grace, now)?;
+            made = Some(successor.clone());
             Ok(Outcome::Replaced(Box::new((edited, successor))))
         };
-        let old = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
-        // What the transaction wrote is read from where everybody reads it.
-        let successor = old.rotated_to.clone().ok_or(KeysError::NotFound)?;
+        let (old, seq) = table::edit(&self.database(), kid, actor, now, decide).await??.ok_or(KeysError::NotFound)?;
+        let successor = made.ok_or(KeysError::NotFound)?;
         self.index.put(old);
-        self.follow().await?;
-        let record = self.index.get(successor.as_str()).ok_or(KeysError::NotFound)?;
-        Ok(Created { record, key: Some(key) })
+        self.index.put(successor.clone());
+        self.spread(seq, began).await;
+        Ok(Created { record: Arc::new(successor), key: Some(key) })
     }
 
     /// Ends many keys at once, those of them that are not ended yet; the ids of those that it ended.
@@ -268,6 +272,7 @@ impl Keys {
                 revoked.push(record.kid.clone());
                 self.index.put(record);
             }
+            self.tell_of_change();
         }
         Ok(revoked)
     }
@@ -285,7 +290,8 @@ impl Keys {
         format::parse(text).ok().and_then(|parsed| Kid::parse(parsed.kid).ok())
     }
 
-    /// Ends a key, for good. Again: nothing changes, and the record says since when and why.
+    /// Ends a key, for good, and waits until the known replicas know. Again: nothing changes, and the record says since
+    /// when and why.
     ///
     /// # Errors
     /// [`KeysError`].
@@ -295,16 +301,24 @@ impl Keys {
         reason: Option<&str>,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<Arc<Record>, KeysError> {
+    ) -> Result<Revocation, KeysError> {
+        let began = Instant::now();
         check_reason(reason)?;
         let change = Change { kind: "key.revoked", actor, at: now };
         match table::revoke(&self.database(), kid, reason, change).await? {
             Revoked::Unknown => Err(KeysError::NotFound),
-            Revoked::Done(record) => {
+            Revoked::Done(record, seq) => {
                 self.index.put(Record::clone(&record));
-                Ok(Arc::new(*record))
+                let reach = self.spread(seq, began).await;
+                Ok(Revocation { record: Arc::new(*record), reach })
             }
         }
+    }
+
+    /// Tells the others of a change and waits, within bounds, until they have it.
+    async fn spread(&self, seq: i64, began: Instant) -> Reach {
+        self.tell_of_change();
+        self.reach(seq, began).await
     }
 
     /// A key by its id.
@@ -352,6 +366,11 @@ impl Keys {
     #[must_use]
     pub fn database(&self) -> Database {
         Database::clone(&self.database.load())
+    }
+
+    /// The same database behind connections of its own.
+    fn follower(&self) -> Database {
+        Database::clone(&self.follower.load())
     }
 
     /// Puts the same database behind new connections, as after a rotated password; the index stays.

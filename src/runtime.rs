@@ -19,6 +19,7 @@ mod prepare; // the part of a reload that can fail
 mod publish; // tells everybody what came of an attempt
 mod refresh; // asks for secrets again
 mod reload; // the one actor that changes the settings
+mod replicas; // tells the others that this one lives, and how far it has come
 mod shutdown; // from a signal to the end
 mod start; // from nothing to the first generation
 mod watch; // notices that a file changed

@@ -13,7 +13,6 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use monolith_client::wire;
-use serde_json::json;
 use std::sync::Arc;
 
 /// The header that makes a creation repeatable.
@@ -37,10 +36,6 @@ pub(super) async fn create(
     let repeat = headers.get(IDEMPOTENCY_KEY).map(|id| id.to_str().unwrap_or_default());
     let created = app.keys.create(new_key(wanted)?, &caller.actor(), repeat, now).await?;
     let status = if created.key.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    if created.key.is_some() {
-        let record = &created.record;
-        app.events.tell("key.created", record.kid.as_str(), json!({ "name": record.name, "by": record.created_by }));
-    }
     let key = created.key.map(|key| wire::KeyText::new(key.expose()));
     Ok((status, Json(wire::IssuedKey { record: shown(&created.record, now), key })))
 }
@@ -81,7 +76,7 @@ pub(super) async fn show(
     Ok(Json(shown(&record, Timestamp::now())))
 }
 
-/// Revokes a key and answers a receipt; again: the same instant.
+/// Revokes a key, waits at most two seconds for the replicas, and answers a receipt; again: the same instant.
 #[utoipa::path(delete, path = "/api/admin/api-keys/{kid}", tag = "keys", security(("token" = [])),
     params(("kid" = String, Path, description = "The public id of the key"), wire::RevokeQuery),
     responses((status = 200, body = wire::Receipt), (status = 401, body = wire::ProblemBody),
@@ -93,21 +88,18 @@ pub(super) async fn revoke(
     Segment(kid): Segment,
     Params(query): Params<wire::RevokeQuery>,
 ) -> Result<Json<wire::Receipt>, ApiError> {
-    let began = std::time::Instant::now();
-    let kid = kid_of(&kid)?;
-    let record = app.keys.revoke(&kid, query.reason.as_deref(), &caller.actor(), Timestamp::now()).await?;
-    let data = json!({ "name": record.name, "reason": record.revoke_reason, "by": caller.claims.sub });
-    app.events.tell("key.revoked", kid.as_str(), data);
+    let actor = caller.actor();
+    let ended = app.keys.revoke(&kid_of(&kid)?, query.reason.as_deref(), &actor, Timestamp::now()).await?;
+    let (record, reach) = (ended.record, ended.reach);
     Ok(Json(wire::Receipt {
-        kid: kid.to_string(),
+        kid: record.kid.to_string(),
         revoked_at: record.revoked_at.map(show::time).unwrap_or_default(),
         reason: record.revoke_reason.as_deref().map(str::to_owned),
-        // Replicas register with the issue that makes them acknowledge; this one is known, and it knows.
-        replicas_known: 1,
-        replicas_acked: 1,
-        lag_ms: Some(show::millis(began.elapsed())),
-        complete: true,
-        bound_ms: Some(keys::BOUND_WITHOUT_ACCELERATOR_MS),
+        replicas_known: reach.known,
+        replicas_acked: reach.acked,
+        lag_ms: reach.lag.map(show::millis),
+        complete: reach.is_complete(),
+        bound_ms: reach.bound.map(show::millis),
     }))
 }
 

@@ -4,7 +4,7 @@
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
-use super::{config, docs, events, forward_auth, health, keys, metrics, stores, verify, whoami, workers};
+use super::{config, docs, events, forward_auth, health, keys, metrics, replicas, stores, verify, whoami, workers};
 use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
@@ -131,6 +131,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         routes!(config::revisions),
         routes!(events::listen),
         routes!(stores::list),
+        routes!(replicas::list),
         routes!(whoami::whoami),
         routes!(description),
         routes!(docs::docs),

@@ -55,12 +55,13 @@ impl Index {
         self.shard(kid)?.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
     }
 
-    /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back.
-    pub(super) fn put(&self, record: Record) {
-        let Some(shard) = self.shard(record.kid.as_str()) else { return };
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if shard.get(&record.kid).is_none_or(|known| known.version <= record.version) {
-            shard.insert(record.kid.clone(), Arc::new(record));
+    /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back. Answers
+    /// what was here before.
+    pub(super) fn put(&self, record: Record) -> Option<Arc<Record>> {
+        let mut shard = self.shard(record.kid.as_str())?.write().unwrap_or_else(PoisonError::into_inner);
+        match shard.get(&record.kid) {
+            Some(known) if known.version > record.version => Some(Arc::clone(known)),
+            _ => shard.insert(record.kid.clone(), Arc::new(record)),
         }
     }
 

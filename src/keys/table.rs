@@ -1,11 +1,14 @@
 //! The keys at rest: what is asked of a database, whichever it is. Every change and its event are one transaction that
 //! locks the end of the chain first, so that the order of events is the order of commits.
 
+pub(super) mod fleet; // the rows of the replicas
+
 mod postgres; // the statements for Postgres
 mod sqlite; // the statements for SQLite
 
 use super::KeysError;
 use super::edit::Edited;
+use super::follow::Changes;
 use super::record::Record;
 use crate::audit::{Actor, Entry};
 use crate::clock::Timestamp;
@@ -34,8 +37,8 @@ pub(super) struct Repeat {
 /// What came of a creation.
 #[derive(Debug)]
 pub(super) enum Inserted {
-    /// The key is new.
-    New,
+    /// The key is new; its event has this number.
+    New(i64),
     /// The same was asked before, and made this key.
     Again(Kid),
     /// The idempotency key was used for something else.
@@ -45,8 +48,8 @@ pub(super) enum Inserted {
 /// What came of a revocation.
 #[derive(Debug)]
 pub(super) enum Revoked {
-    /// It is revoked, or was before.
-    Done(Box<Record>),
+    /// It is revoked, or was before; whoever has come to this event knows.
+    Done(Box<Record>, i64),
     /// There is no such key.
     Unknown,
 }
@@ -70,8 +73,8 @@ pub(super) async fn load(database: &Database) -> Result<(Vec<Record>, i64), Stor
     }
 }
 
-/// The records that events after a number touched, and the number of the last one; at most `MAX_EVENTS` of them.
-pub(super) async fn changed_since(database: &Database, seq: i64) -> Result<(Vec<Record>, i64), StoreError> {
+/// The events after a number, at most `MAX_EVENTS` of them, and the records that they touched.
+pub(super) async fn changed_since(database: &Database, seq: i64) -> Result<Changes, StoreError> {
     match database.kind() {
         Kind::Postgres(postgres) => postgres::changed_since(postgres, seq).await,
         Kind::Sqlite(sqlite) => sqlite::changed_since(sqlite, seq).await,
@@ -117,14 +120,15 @@ pub(super) async fn revoke_all(
     }
 }
 
-/// Looks at a key under the lock and does what `decide` says; `None` where there is none. What `decide` refuses changes nothing.
+/// Looks at a key under the lock and does what `decide` says: the record, and the event that whoever knows of it has come
+/// to; `None` where there is none. What `decide` refuses changes nothing.
 pub(super) async fn edit(
     database: &Database,
     kid: &Kid,
     actor: &Actor,
     at: Timestamp,
     decide: impl FnOnce(Record) -> Result<Outcome, KeysError>,
-) -> Result<Result<Option<Record>, KeysError>, StoreError> {
+) -> Result<Result<Option<(Record, i64)>, KeysError>, StoreError> {
     match database.kind() {
         Kind::Postgres(postgres) => postgres::edit(postgres, kid, actor, at, decide).await,
         Kind::Sqlite(sqlite) => sqlite::edit(sqlite, kid, actor, at, decide).await,
@@ -197,6 +201,21 @@ macro_rules! record_of {
     }};
 }
 
+/// Reads an event from a row of either database, as the follower needs it.
+macro_rules! told_of {
+    ($row:expr) => {{
+        use sqlx::Row;
+        let row = $row;
+        Ok::<crate::keys::follow::Told, sqlx::Error>(crate::keys::follow::Told {
+            seq: row.try_get("seq")?,
+            kind: row.try_get("kind")?,
+            kid: crate::keys::table::columns::kid(&row.try_get::<String, _>("kid")?)?,
+            actor: row.try_get("actor")?,
+            age_ms: row.try_get("age_ms")?,
+        })
+    }};
+}
+
 /// Reads an event from a row of either database.
 macro_rules! entry_of {
     ($row:expr) => {{
@@ -219,7 +238,7 @@ macro_rules! entry_of {
     }};
 }
 
-use {entry_of, record_of};
+use {entry_of, record_of, told_of};
 
 /// From columns to parts of a record. What an adopted table holds in another form counts as nothing.
 mod columns {

@@ -30,7 +30,7 @@ fn wish(name: &str) -> NewKey {
 
 async fn keys_on(database: Database) -> Keys {
     schema::migrate(&database).await.unwrap();
-    let keys = Keys::new(database.clone(), database, Arc::new(rules()));
+    let keys = Keys::new("here".into(), database.clone(), database, Arc::new(rules()));
     keys.load().await.unwrap();
     keys
 }
@@ -65,9 +65,9 @@ async fn a_key_lives_from_creation_to_refusal() {
     let made = keys.create(wish("ci"), &ann(), None, Timestamp::now()).await.unwrap();
     let text = made.key.unwrap();
     assert_eq!(code(&keys, text.expose()), Some("valid"));
-    let first = keys.revoke(&made.record.kid, Some("leaked"), &ann(), Timestamp::now()).await.unwrap();
+    let first = keys.revoke(&made.record.kid, Some("leaked"), &ann(), Timestamp::now()).await.unwrap().record;
     assert_eq!(code(&keys, text.expose()), Some("revoked"));
-    let again = keys.revoke(&made.record.kid, Some("other"), &ann(), Timestamp::now()).await.unwrap();
+    let again = keys.revoke(&made.record.kid, Some("other"), &ann(), Timestamp::now()).await.unwrap().record;
     assert_eq!((first.revoked_at, &first.revoke_reason), (again.revoked_at, &again.revoke_reason));
     assert!(matches!(
         keys.revoke(&Kid::parse("nobody").unwrap(), None, &ann(), Timestamp::now()).await,
@@ -150,7 +150,7 @@ async fn e84_e87_every_wrong_field_of_a_wish_is_told() {
 #[tokio::test]
 async fn before_the_first_loading_nobody_can_tell() {
     let database = Database::in_memory();
-    let keys = Keys::new(database.clone(), database, Arc::new(rules()));
+    let keys = Keys::new("here".into(), database.clone(), database, Arc::new(rules()));
     let stranger = format::generate(Environment::Test).unwrap();
     assert_eq!(code(&keys, stranger.expose()), None);
     assert_eq!(code(&keys, "nonsense"), Some("malformed"));
@@ -162,10 +162,10 @@ async fn another_process_on_the_same_file_follows() {
     let (one, two) = (keys_on(file(&folder)).await, keys_on(file(&folder)).await);
     let made = one.create(wish("ci"), &ann(), None, Timestamp::now()).await.unwrap();
     let text = made.key.unwrap();
-    two.follow().await.unwrap();
+    two.follow(drop).await.unwrap();
     assert_eq!(code(&two, text.expose()), Some("valid"));
     two.revoke(&made.record.kid, None, &ann(), Timestamp::now()).await.unwrap();
-    one.follow().await.unwrap();
+    one.follow(drop).await.unwrap();
     assert_eq!(code(&one, text.expose()), Some("revoked"));
     let three = keys_on(file(&folder)).await;
     assert_eq!(code(&three, text.expose()), Some("revoked"));
@@ -186,7 +186,7 @@ async fn changes_made_at_once_are_numbered_without_gaps_and_chained() {
     let events = one.events().await.unwrap();
     assert_eq!(events.len(), 20);
     assert_eq!(first_break(&events), None);
-    one.follow().await.unwrap();
+    one.follow(drop).await.unwrap();
     assert_eq!(one.counts(now).total(), 20);
 }
 

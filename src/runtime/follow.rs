@@ -1,7 +1,7 @@
 //! Keeps the key index fresh and the scheduled work going: brings each home's tables up to date, then follows or runs.
 //! A home that cannot be reached is tried again for as long as the process lives; nobody waits for it here.
 
-use super::{App, Part};
+use super::{App, Part, publish, replicas};
 use crate::settings::stores::{Migrate, StoreKind};
 use crate::settings::{Home, Settings};
 use crate::store::{Database, StoreError, schema};
@@ -25,6 +25,7 @@ pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
         let keeping = Arc::clone(app);
         app.tasks.spawn_graceful(move |stop| async move { keep_keys(&keeping, &stop).await });
     }
+    replicas::begin(app);
     let working = Arc::clone(app);
     app.tasks.spawn_graceful(move |stop| async move { work(&working, stop, runs_workers).await });
     let looking = Arc::clone(app);
@@ -39,7 +40,10 @@ async fn keep_keys(app: &App, stop: &CancellationToken) {
             () = stop.cancelled() => return,
             outcome = step(app) => trouble.tell(&outcome),
         }
-        pause(stop, FOLLOW_EVERY).await;
+        tokio::select! {
+            () = app.keys.wanted() => {}
+            () = pause(stop, FOLLOW_EVERY) => {}
+        }
     }
 }
 
@@ -104,12 +108,14 @@ async fn pause(stop: &CancellationToken, length: Duration) {
 
 async fn step(app: &App) -> Result<(), StoreError> {
     if app.has_keys() {
-        return app.keys.follow().await;
+        return app.keys.follow(|happened| publish::key(app, &happened)).await;
     }
     let settings = Arc::clone(&app.snapshot().settings);
     let database = app.keys.database();
     bring_up_to_date(&settings, &settings.keys.store, &database).await?;
     app.homes.opened_keys(&database).await?;
+    // Registered first: whoever revokes a key from now on waits for this replica, and what was revoked before is loaded.
+    replicas::tell(app).await?;
     app.keys.load().await?;
     app.keys_loaded.store(true, Ordering::Relaxed);
     Ok(())

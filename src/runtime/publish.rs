@@ -1,11 +1,12 @@
 //! Tells everybody what came of an attempt: metrics, /health, the log, the events and the revisions.
 //! Nothing here can undo or fail it.
 
-use super::Disk;
 use super::events::Events;
 use super::reload::Reloader;
 use super::report::{Ending, Report};
 use super::revisions::Applied;
+use super::{App, Disk};
+use crate::keys::Happened;
 use crate::settings::diff::Effect;
 use crate::settings::stores;
 use crate::store::health::{Health, State};
@@ -80,6 +81,26 @@ impl Reloader {
             tracing::error!(%error, "writing the revisions broke off");
         }
     }
+}
+
+/// Tells that a key changed, here or on another replica, and how long a revocation from elsewhere took to get here.
+pub(super) fn key(app: &App, happened: &Happened) {
+    if let Some(lag) = happened.lag {
+        app.metrics.revocation_lag.observe(lag.as_secs_f64());
+    }
+    let name = match happened.kind.as_str() {
+        "key.created" => "key.created",
+        "key.revoked" => "key.revoked",
+        "key.rotated" => "key.rotated",
+        "key.enabled" => "key.enabled",
+        "key.disabled" => "key.disabled",
+        "key.imported" => "key.imported",
+        _ => "key.updated",
+    };
+    let record = happened.record.as_deref();
+    let (called, why) = (record.and_then(|r| r.name.as_deref()), record.and_then(|r| r.revoke_reason.as_deref()));
+    let data = json!({ "name": called, "reason": why, "by": happened.actor });
+    app.events.tell(name, happened.kid.as_str(), data);
 }
 
 /// Tells that a store came or went.

@@ -32,9 +32,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
+
+/// The longest that the follower waits for an answer before it asks again on a new connection: the bound on a revocation
+/// where the old connection is dead and nobody said so.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +136,7 @@ fn app(
     };
     let replica = replica_name();
     let (database, follower) = keys_home(snapshot, &in_memory)?;
-    let keys = Keys::new(database, follower, Arc::clone(&settings.keys));
+    let keys = Keys::new(replica.clone(), database, follower, Arc::clone(&settings.keys));
     let events = Arc::new(Events::default());
     let observer = Arc::new(Count::new(Arc::clone(&metrics), Arc::clone(&events)));
     let plan = plan(snapshot, &in_memory)?;
@@ -267,10 +271,12 @@ fn home(snapshot: &Snapshot, home: &Home, in_memory: Option<&Database>) -> Resul
     }
 }
 
-/// One connection that nobody else uses: a pool that is busy must not make the key index old.
+/// Two connections that nobody else uses, one to follow and one to tell how far that came: a pool that is busy must not
+/// make the key index old, and an answer that does not come must not hold up the next question.
 fn follower(snapshot: &Snapshot, name: &StoreName) -> Result<Database, String> {
     let declared = snapshot.settings.stores.get(name).ok_or_else(|| format!("the store {name} is not declared"))?;
-    let alone = stores::Store { max_connections: 1, ..stores::Store::clone(declared) };
+    let operation_timeout = declared.operation_timeout.min(FOLLOW_TIMEOUT);
+    let alone = stores::Store { max_connections: 2, operation_timeout, ..stores::Store::clone(declared) };
     let store = Store::open(Arc::new(alone)).map_err(|error| error.to_string())?;
     store.database().ok_or_else(|| format!("the store {name} cannot be a home"))
 }

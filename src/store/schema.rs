@@ -32,6 +32,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0003_work.sql"),
         sqlite: include_str!("../../migrations/sqlite/0003_work.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_replicas",
+        postgres: include_str!("../../migrations/postgres/0004_replicas.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0004_replicas.sql"),
+    },
 ];
 
 /// Who holds this number in Postgres is migrating ("monolith" in ASCII, cut to 63 bits).

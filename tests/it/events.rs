@@ -4,20 +4,20 @@ use crate::harness::{IN_MEMORY, PATIENCE, TestMonolith, monolith};
 use serde_json::{Value, json};
 
 /// Somebody who listens, and what was heard and not looked at yet.
-struct Listener {
+pub struct Listener {
     response: reqwest::Response,
     heard: String,
 }
 
 #[derive(Debug)]
-struct Heard {
+pub struct Heard {
     name: String,
     id: Option<String>,
-    data: Value,
+    pub data: Value,
 }
 
 impl Listener {
-    async fn begin(server: &TestMonolith, last: Option<&str>) -> Self {
+    pub async fn begin(server: &TestMonolith, last: Option<&str>) -> Self {
         let token = server.run(&["token", "create", "listener", "--role", "viewer"]).stdout;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut request = http.get(format!("{}/api/admin/events", server.url()));
@@ -55,7 +55,7 @@ impl Listener {
     }
 
     /// The next event of this name.
-    async fn hear(&mut self, name: &str) -> Heard {
+    pub async fn hear(&mut self, name: &str) -> Heard {
         loop {
             let heard = self.next().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
             if heard.name == name {

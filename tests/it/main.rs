@@ -26,6 +26,7 @@ mod outcome; // what a reload answers
 mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
+mod replicas; // several processes on one database: who they are, and the receipt of a revocation
 mod revisions; // what was made of the settings, and starting from what ran last
 mod rotate; // rotated passwords on real servers
 mod secrets; // secrets as operators give them

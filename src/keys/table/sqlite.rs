@@ -3,10 +3,12 @@
 
 use super::{
     Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, entry_of, record_of, revoked_body,
+    told_of,
 };
 use crate::audit::{Actor, Entry, GENESIS};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
+use crate::keys::follow::{Changes, Told};
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
@@ -34,25 +36,23 @@ pub(super) async fn load(sqlite: &Sqlite) -> Result<(Vec<Record>, i64), StoreErr
         .await
 }
 
-pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<(Vec<Record>, i64), StoreError> {
+pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<Changes, StoreError> {
+    const EVENTS: &str = "select seq, kind, kid, actor, cast(unixepoch('subsec') * 1000 as integer) - at as age_ms \
+        from key_events where seq > $1 order by seq limit $2";
+    const CHANGED: &str = concat!(
+        "select ",
+        columns_of_a_record!(),
+        " from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
+    );
     sqlite
         .call("following the keys", async |c| {
             let mut tx = c.begin().await?;
-            let last: Option<i64> = sqlx::query_scalar(
-                "select max(seq) from (select seq from key_events where seq > $1 order by seq limit $2) as newest",
-            )
-            .bind(seq)
-            .bind(MAX_EVENTS)
-            .fetch_one(&mut *tx)
-            .await?;
-            let Some(last) = last else { return Ok((Vec::new(), seq)) };
-            const CHANGED: &str = concat!(
-                "select ",
-                columns_of_a_record!(),
-                " from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
-            );
+            let rows = sqlx::query(EVENTS).bind(seq).bind(MAX_EVENTS).fetch_all(&mut *tx).await?;
+            let events = rows.iter().map(|row| told_of!(row)).collect::<Result<Vec<Told>, _>>()?;
+            let Some(last) = events.last().map(|event| event.seq) else { return Ok(Changes::none(seq)) };
             let rows = sqlx::query(CHANGED).bind(seq).bind(last).fetch_all(&mut *tx).await?;
-            Ok((rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?, last))
+            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
+            Ok(Changes { events, records, seq: last })
         })
         .await
 }
@@ -72,9 +72,9 @@ pub(super) async fn insert(
                 return Ok(before);
             }
             insert_row(&mut tx, record).await?;
-            append(&mut tx, record.kid.as_str(), change, created_body(record)).await?;
+            let seq = append(&mut tx, record.kid.as_str(), change, created_body(record)).await?;
             tx.commit().await?;
-            Ok(Inserted::New)
+            Ok(Inserted::New(seq))
         })
         .await
 }
@@ -88,10 +88,11 @@ pub(super) async fn revoke(
     sqlite
         .call("revoking a key", async |c| {
             let mut tx = c.begin_with("begin immediate").await?;
-            end(&mut tx, kid, reason, change).await?;
+            let (before, _) = head(&mut tx).await?;
+            let seq = end(&mut tx, kid, reason, change).await?.unwrap_or(before);
             let record = one(&mut tx, kid.as_str()).await?;
             tx.commit().await?;
-            Ok(record.map_or(Revoked::Unknown, |record| Revoked::Done(Box::new(record))))
+            Ok(record.map_or(Revoked::Unknown, |record| Revoked::Done(Box::new(record), seq)))
         })
         .await
 }
@@ -107,7 +108,7 @@ pub(super) async fn revoke_all(
             let mut tx = c.begin_with("begin immediate").await?;
             let mut ended = Vec::new();
             for kid in kids {
-                if end(&mut tx, kid, Some(reason), change).await? {
+                if end(&mut tx, kid, Some(reason), change).await?.is_some() {
                     ended.extend(one(&mut tx, kid.as_str()).await?);
                 }
             }
@@ -123,14 +124,15 @@ pub(super) async fn edit(
     actor: &Actor,
     at: Timestamp,
     decide: impl FnOnce(Record) -> Result<Outcome, KeysError>,
-) -> Result<Result<Option<Record>, KeysError>, StoreError> {
+) -> Result<Result<Option<(Record, i64)>, KeysError>, StoreError> {
     sqlite
         .call("changing a key", async |c| {
             let mut tx = c.begin_with("begin immediate").await?;
+            let (before, _) = head(&mut tx).await?;
             let Some(record) = one(&mut tx, kid.as_str()).await? else { return Ok(Ok(None)) };
             let (edited, successor) = match decide(record) {
                 Err(refusal) => return Ok(Err(refusal)),
-                Ok(Outcome::Same(record)) => return Ok(Ok(Some(*record))),
+                Ok(Outcome::Same(record)) => return Ok(Ok(Some((*record, before)))),
                 Ok(Outcome::Edited(edited)) => (*edited, None),
                 Ok(Outcome::Replaced(both)) => (both.0, Some(both.1)),
             };
@@ -140,9 +142,9 @@ pub(super) async fn edit(
                 append(&mut tx, successor.kid.as_str(), created, created_body(&successor)).await?;
             }
             update_row(&mut tx, &edited.record).await?;
-            append(&mut tx, kid.as_str(), Change { kind: edited.kind, actor, at }, edited.body).await?;
+            let seq = append(&mut tx, kid.as_str(), Change { kind: edited.kind, actor, at }, edited.body).await?;
             tx.commit().await?;
-            Ok(Ok(Some(edited.record)))
+            Ok(Ok(Some((edited.record, seq))))
         })
         .await
 }
@@ -160,13 +162,13 @@ pub(super) async fn events(sqlite: &Sqlite) -> Result<Vec<Entry>, StoreError> {
         .await
 }
 
-/// Ends a key and records it; `false` where there is none or it was ended before.
+/// Ends a key and records it: the number of its event; `None` where there is no such key or it was ended before.
 async fn end(
     c: &mut SqliteConnection,
     kid: &Kid,
     reason: Option<&str>,
     change: Change<'_>,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<i64>, sqlx::Error> {
     let updated = sqlx::query(
         "update api_keys set revoked_at = $2, revoke_reason = $3, version = version + 1 \
          where kid = $1 and revoked_at is null",
@@ -176,11 +178,10 @@ async fn end(
     .bind(reason)
     .execute(&mut *c)
     .await?;
-    let ended = updated.rows_affected() > 0;
-    if ended {
-        append(c, kid.as_str(), change, revoked_body(reason)).await?;
+    if updated.rows_affected() == 0 {
+        return Ok(None);
     }
-    Ok(ended)
+    append(c, kid.as_str(), change, revoked_body(reason)).await.map(Some)
 }
 
 async fn one(c: &mut SqliteConnection, kid: &str) -> Result<Option<Record>, sqlx::Error> {

@@ -1,0 +1,146 @@
+//! Keeps the index complete: loads every key once, then follows the events in the order of their commits.
+//! Nothing here spawns or waits: `runtime` says when to look, and whatever hears of a change early only makes that sooner.
+
+use super::{Keys, Record, table};
+use crate::name::Kid;
+use crate::store::StoreError;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// A change of a key that this replica took in, its own or another's.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// The number of its event.
+    pub seq: i64,
+    /// What happened, such as `key.revoked`.
+    pub kind: String,
+    /// The key.
+    pub kid: Kid,
+    /// By whom.
+    pub actor: String,
+    /// The key as it is now; `None` where its row was taken away meanwhile.
+    pub record: Option<Arc<Record>>,
+    /// For a revocation that this replica did not know of: the time from its commit to now, by the database's clock.
+    pub lag: Option<Duration>,
+}
+
+/// What the events after a number brought.
+#[derive(Debug)]
+pub(super) struct Changes {
+    pub(super) events: Vec<Told>,
+    pub(super) records: Vec<Record>,
+    /// The number of the last of them.
+    pub(super) seq: i64,
+}
+
+impl Changes {
+    /// Nothing happened after the event of this number.
+    pub(super) const fn none(seq: i64) -> Self {
+        Self { events: Vec::new(), records: Vec::new(), seq }
+    }
+}
+
+/// An event, as the follower reads it.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) seq: i64,
+    pub(super) kind: String,
+    pub(super) kid: Kid,
+    pub(super) actor: String,
+    /// How long ago it was written, by the database's clock, in milliseconds.
+    pub(super) age_ms: Option<i64>,
+}
+
+/// Wakes whoever follows, and whoever tells others how far that came.
+#[derive(Debug, Default)]
+pub(super) struct Bells {
+    /// Something may have changed.
+    follow: Notify,
+    /// The index has come further.
+    further: Notify,
+    /// A change was made here, which others should hear of.
+    made: Notify,
+}
+
+impl Keys {
+    /// Fills the index from the database, whose tables exist.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the index is as it was.
+    pub async fn load(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let (records, seq) = table::load(&self.database()).await?;
+        records.into_iter().for_each(|record| drop(self.index.put(record)));
+        self.index.proved(seq, asked);
+        self.bells.further.notify_one();
+        Ok(())
+    }
+
+    /// Takes in what changed since the last look, and so proves that the index is fresh. `told` hears of each change.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the index ages.
+    pub async fn follow(&self, told: impl Fn(Happened)) -> Result<(), StoreError> {
+        let follower = self.follower();
+        loop {
+            let (asked, before) = (Instant::now(), self.index.seq());
+            let changes = table::changed_since(&follower, before).await?;
+            let read = Instant::now();
+            let (seq, came) = (changes.seq, self.take_in(changes, read));
+            self.index.proved(seq, asked);
+            if seq == before {
+                return Ok(());
+            }
+            self.bells.further.notify_one();
+            came.into_iter().for_each(&told);
+        }
+    }
+
+    /// Puts what changed into the index; what happened, in order.
+    fn take_in(&self, changes: Changes, read: Instant) -> Vec<Happened> {
+        let mut newly_revoked = HashSet::new();
+        for record in changes.records {
+            let (kid, is_revoked) = (record.kid.clone(), record.revoked_at.is_some());
+            let before = self.index.put(record);
+            if is_revoked && before.is_none_or(|before| before.revoked_at.is_none()) {
+                newly_revoked.insert(kid);
+            }
+        }
+        let happened = |told: Told| {
+            let news = told.kind == "key.revoked" && newly_revoked.contains(&told.kid);
+            let age = told.age_ms.and_then(|ms| u64::try_from(ms).ok()).filter(|_| news);
+            let record = self.index.get(told.kid.as_str());
+            let lag = age.map(|ms| Duration::from_millis(ms) + read.elapsed());
+            Happened { seq: told.seq, kind: told.kind, kid: told.kid, actor: told.actor, record, lag }
+        };
+        changes.events.into_iter().map(happened).collect()
+    }
+
+    /// Says that something may have changed, so that the next look is taken now.
+    pub fn look_now(&self) {
+        self.bells.follow.notify_one();
+    }
+
+    /// Returns when the next look should be taken now.
+    pub async fn wanted(&self) {
+        self.bells.follow.notified().await;
+    }
+
+    /// Returns when the index has come further, which others wait to read.
+    pub async fn further(&self) {
+        self.bells.further.notified().await;
+    }
+
+    /// Returns when a change was made here, of which others should hear.
+    pub async fn made(&self) {
+        self.bells.made.notified().await;
+    }
+
+    /// A change was made here: others should hear of it, and the next look tells it to whoever listens.
+    pub(super) fn tell_of_change(&self) {
+        self.bells.made.notify_one();
+        self.bells.follow.notify_one();
+    }
+}
