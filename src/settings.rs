@@ -6,13 +6,16 @@ pub mod admin; // who may sign and hold admin tokens
 mod advice; // what was probably meant by what is wrong
 mod compile; // from what was written to what it means
 pub mod diff; // what changes from one settings to the next
+pub mod document; // a MongoDB command, in the order in which it was written
 pub mod keys; // where API keys live and the rules for them
 pub mod policy; // what happens when work overlaps, was missed, fails or crashes
+pub mod request; // an HTTP request of a worker
 pub mod schedule; // when a worker is due
 pub mod server; // sockets, limits and time-outs of the HTTP side
 pub mod statement; // an SQL statement of a worker, with its parameters found
 pub mod stores; // the declared databases
 pub mod telemetry; // what is logged, and how
+pub mod template; // a text that is told which run it is
 pub mod tls; // the certificate that is shown, with its key
 mod unavailable; // what the contract has and this version does not
 pub mod workers; // the declared work, and the scheduler that runs it

@@ -32,15 +32,15 @@ pub struct Store {
     health: Mutex<Health>,
 }
 
-/// The connection of a store, by kind.
-#[derive(Debug)]
+/// The connection of a store, by kind. A clone is another handle to the same one, and counts as a user of it.
+#[derive(Debug, Clone)]
 pub enum Connection {
     /// PostgreSQL.
     Postgres(postgres::Postgres),
     /// SQLite.
     Sqlite(sqlite::Sqlite),
     /// Redis.
-    Redis(Box<redis::Redis>),
+    Redis(redis::Redis),
     /// MongoDB.
     Mongodb(mongodb::Mongodb),
 }
@@ -60,7 +60,7 @@ impl Store {
                 Connection::Sqlite(sqlite::Sqlite::open(&store, file))
             }
             settings::StoreKind::Redis { url } => {
-                Connection::Redis(Box::new(redis::Redis::open(&store, url.expose_text().unwrap_or_default())?))
+                Connection::Redis(redis::Redis::open(&store, url.expose_text().unwrap_or_default())?)
             }
             settings::StoreKind::Mongodb { url } => Connection::Mongodb(mongodb::Mongodb::open(&store, url)),
         };
@@ -180,7 +180,8 @@ impl Store {
         match &*self.connection {
             Connection::Postgres(postgres) => postgres.other_users(),
             Connection::Sqlite(sqlite) => sqlite.other_users(),
-            Connection::Redis(_) | Connection::Mongodb(_) => 0,
+            Connection::Redis(redis) => redis.other_users(),
+            Connection::Mongodb(mongodb) => mongodb.other_users(),
         }
     }
 

@@ -12,6 +12,7 @@ mod fixture; // what the tests of this folder share
 mod due; // what becomes of ticks: which run, which were missed
 mod engine; // the loop that finds, starts, renews and records
 mod ledger; // what is recorded, and by which rules
+mod outbound; // the HTTP client of actions and pings
 mod plan; // what is declared, as one value
 mod show; // a worker as declared and as recorded
 

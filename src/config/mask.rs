@@ -8,6 +8,8 @@ pub const MASK: &str = "[redacted]";
 #[must_use]
 pub fn masked(text: &str) -> String {
     match text.split_once("://") {
+        // Services put a token into the path of an address that is called, and call the address itself a secret.
+        Some((scheme @ ("http" | "https"), rest)) => format!("{scheme}://{}", without_path(&without_password(rest))),
         Some((scheme, rest)) => format!("{scheme}://{}", without_password(rest)),
         None if text.starts_with("sqlite:") => text.to_owned(),
         None => only_references(text).unwrap_or_else(|| MASK.to_owned()),
@@ -29,6 +31,15 @@ fn without_password(rest: &str) -> String {
     shown + query
 }
 
+fn without_path(rest: &str) -> String {
+    match rest.split_once('/') {
+        Some((host, path)) if !path.is_empty() => {
+            format!("{host}/{}", only_references(path).unwrap_or_else(|| "...".to_owned()))
+        }
+        _ => rest.to_owned(),
+    }
+}
+
 /// The text, where it is nothing but one reference such as `${secrets.x}`.
 fn only_references(text: &str) -> Option<String> {
     let name = text.strip_prefix("${secrets.")?.strip_suffix('}')?;
@@ -46,6 +57,10 @@ mod tests {
             ("postgres://app:${secrets.pg}@db/app", "postgres://app:${secrets.pg}@db/app"),
             ("postgres://app:p@ss:w@db/app?password=x", "postgres://app:***@db/app?..."),
             ("redis://cache:6379", "redis://cache:6379"),
+            ("https://hooks.example.com/T0/hunter2", "https://hooks.example.com/..."),
+            ("https://me:hunter2@example.com/hunter2?t=hunter2", "https://me:***@example.com/..."),
+            ("https://ping.example.com/${secrets.ping}", "https://ping.example.com/${secrets.ping}"),
+            ("http://example.com", "http://example.com"),
             ("sqlite:data/app.db", "sqlite:data/app.db"),
             ("hunter2", MASK),
             ("${secrets.x} and more", MASK),

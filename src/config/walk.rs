@@ -85,10 +85,25 @@ impl<'a> Walk<'a> {
                 }
                 None => return self.wrong(key, format!("must be a whole number, found {}", found(value, false)), None),
             },
-            (Shape::Text { .. }, Value::String(..)) | (Shape::Boolean, Value::Bool(..)) | (Shape::Any, _) => {}
+            (Shape::Any, _) => self.anything(value, key),
+            (Shape::Text { .. }, Value::String(..)) | (Shape::Boolean, Value::Bool(..)) => {}
             _ => return self.wrong_type(&shape, value, key),
         }
         true
+    }
+
+    /// What may be anything is not checked, but whoever reads it may want to say where a part of it stands, or in which order.
+    fn anything(&mut self, value: &Value, key: &str) {
+        let parts: Vec<(String, &Value)> = match value {
+            Value::Dict(_, dict) => dict.iter().map(|(name, part)| (join(key, name), part)).collect(),
+            Value::Array(_, array) => array.iter().enumerate().map(|(n, part)| (format!("{key}[{n}]"), part)).collect(),
+            _ => Vec::new(),
+        };
+        for (key, part) in parts {
+            let spot = self.spot(part, &key);
+            self.places.0.insert(key.clone(), spot.map_or(Place::Nowhere, |spot| spot.value));
+            self.anything(part, &key);
+        }
     }
 
     fn table(&mut self, table: Table<'a>, dict: &mut Dict, key: &str) {

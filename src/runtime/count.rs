@@ -29,6 +29,11 @@ impl Count {
                     json!({ "worker": worker.as_str(), "lateness_ms": lateness }),
                 );
             }
+            WorkEvent::Output { worker, run, text, next } => {
+                let after = next.saturating_sub(text.len() as u64);
+                let data = json!({ "worker": worker.as_str(), "after": after, "data": text, "next": next });
+                events.tell("run.output", run.to_string(), data);
+            }
             WorkEvent::Finished { worker, run, state, took, .. } => {
                 let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 let data = json!({ "worker": worker.as_str(), "state": state.as_str(), "duration_ms": took });
@@ -75,6 +80,7 @@ impl Observer for Count {
             }
             WorkEvent::LedgerAway { error } => tracing::error!("the run ledger does not answer: the store {error}"),
             WorkEvent::LedgerBack => tracing::info!("the run ledger answers again"),
+            WorkEvent::Output { .. } => {}
         }
     }
 }

@@ -244,7 +244,7 @@ fn plan(snapshot: &Snapshot, in_memory: &InMemory) -> Result<Plan, String> {
     let settings = &snapshot.settings;
     Ok(Plan {
         workers: settings.workers.clone(),
-        stores: snapshot.stores.iter().filter_map(|(name, store)| Some((name.clone(), store.database()?))).collect(),
+        stores: snapshot.stores.iter().map(|(name, store)| (name.clone(), store.connection().clone())).collect(),
         ledger: home(snapshot, &settings.scheduler.store, in_memory.ledger.as_ref())?,
         scheduler: Arc::clone(&settings.scheduler),
     })

@@ -203,6 +203,15 @@ impl Compiler<'_> {
         Secret::new(out)
     }
 
+    /// The secrets that a text refers to, raw and as they stand in a URL: whatever repeats the text may show either.
+    pub(super) fn secrets_in(&self, text: &Secret) -> Vec<Secret> {
+        let names = text.expose_text().unwrap_or_default().split("${secrets.").skip(1);
+        let names = names.filter_map(|rest| Some(rest.split_once('}')?.0));
+        let known = |name: &str| self.loaded.secrets.iter().find(|(known, _)| known.as_str() == name);
+        let values = names.filter_map(known).filter_map(|(_, value)| value.as_ref().ok());
+        values.flat_map(|secret| [secret.clone(), Secret::new(encoded(secret, Encoding::Url))]).collect()
+    }
+
     /// `memory`, or the name of a store that keys or ledger can live in.
     pub(super) fn home(
         &mut self,

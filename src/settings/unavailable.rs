@@ -13,14 +13,8 @@ impl Compiler<'_> {
             let key = |part: &str| format!("workers.{name}.{part}");
             self.refuse(&key("alert"), "an alert", worker.alert.is_some());
             self.refuse(&key("ping"), "a ping", worker.ping.is_some());
-            let kind = match &worker.run {
-                Some(Run::Http { .. }) => Some("an action of the kind http"),
-                Some(Run::Redis { .. }) => Some("an action of the kind redis"),
-                Some(Run::Mongodb { .. }) => Some("an action of the kind mongodb"),
-                Some(Run::Handler { .. }) => Some("an action of the kind handler"),
-                Some(Run::Sql { .. } | Run::Command { .. }) | None => None,
-            };
-            self.refuse(&key("run.kind"), kind.unwrap_or_default(), kind.is_some());
+            let is_handler = matches!(worker.run, Some(Run::Handler { .. }));
+            self.refuse(&key("run.kind"), "an action of the kind handler", is_handler);
         }
     }
 

@@ -1,20 +1,22 @@
 //! The declared work: what to do, when, and what to do when it goes wrong.
 //! Running it is `crate::work`.
 
-use super::compile::{Compiler, Declared, Encoding, short_hash};
+pub mod action; // what a worker does
+
+pub use action::Action;
+
+use super::compile::{Compiler, Declared, short_hash};
 use super::{
     Home, advice,
     policy::Policy,
+    request::Address,
     schedule::{CronError, Schedule},
-    statement::Statement,
     stores::StoreKind,
 };
 use crate::clock::write_duration;
 use crate::config::written;
 use crate::name::{StoreName, WorkerName};
-use crate::secret::Secret;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,43 +59,11 @@ pub struct Worker {
     pub policy: Policy,
     /// What it does.
     pub action: Action,
+    /// Who is called after each success.
+    pub ping: Option<Address>,
     /// SHA-256 in hex, first sixteen digits, over everything above but the values of secrets: an old replica cannot
     /// advance an edited schedule.
     pub spec_hash: String,
-}
-
-/// What a worker does.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Runs a statement in a declared Postgres or SQLite store.
-    Sql {
-        /// The store.
-        store: StoreName,
-        /// The statement, with `:worker :run_id :tick_at :attempt` not yet bound.
-        statement: Statement,
-        /// Whether, on the ledger's own store, it commits with the run's finish.
-        transactional: bool,
-    },
-    /// Starts a program, without a shell.
-    Command {
-        /// The program and its arguments; never empty.
-        argv: Vec<String>,
-        /// Its own variables, beside `PATH HOME LANG TZ TMPDIR` and the run's identity.
-        env: BTreeMap<String, Secret>,
-        /// Where it runs; absolute.
-        cwd: PathBuf,
-    },
-}
-
-impl Action {
-    /// As it stands in the file and in the API.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Sql { .. } => "sql",
-            Self::Command { .. } => "command",
-        }
-    }
 }
 
 impl Compiler<'_> {
@@ -125,6 +95,7 @@ impl Compiler<'_> {
         stores: &Declared,
     ) -> BTreeMap<WorkerName, Arc<Worker>> {
         let mut workers = BTreeMap::new();
+        let named = action::Stores { kinds, declared: stores };
         for (text, written) in declared {
             let key = format!("workers.{text}");
             let name = match WorkerName::parse(text) {
@@ -136,7 +107,8 @@ impl Compiler<'_> {
             };
             let schedule = self.schedule(&key, written);
             let timeout = self.duration(&format!("{key}.timeout"), &written.timeout, Duration::from_millis(10));
-            let action = written.run.as_ref().and_then(|run| self.action(&format!("{key}.run"), run, kinds, stores));
+            let action = written.run.as_ref().and_then(|run| self.action(&format!("{key}.run"), run, named));
+            let ping = written.ping.as_ref().and_then(|url| self.web_address(&format!("{key}.ping"), url));
             let (Some(schedule), Some(action)) = (schedule, action) else { continue };
             self.longer_than_its_interval(&key, &schedule, timeout);
             let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
@@ -148,6 +120,7 @@ impl Compiler<'_> {
                 enabled: written.enabled,
                 policy,
                 action,
+                ping,
                 spec_hash: short_hash(&spec),
             };
             workers.insert(name, Arc::new(worker));
@@ -211,50 +184,5 @@ impl Compiler<'_> {
             return None;
         }
         Schedule::every(period).map_err(|message| self.error(key, message)).ok()
-    }
-
-    fn action(
-        &mut self,
-        key: &str,
-        written: &written::Run,
-        kinds: &BTreeMap<StoreName, StoreKind>,
-        stores: &Declared,
-    ) -> Option<Action> {
-        match written {
-            written::Run::Sql { store, statement, transactional } => {
-                // Both are looked at before either is missed: one mistake must not hide the other.
-                let at = format!("{key}.store");
-                let name = store.as_deref().and_then(|store| self.store(&at, store, kinds, stores));
-                if let Some(kind) = name.as_ref().and_then(|name| kinds.get(name)).filter(|kind| !kind.is_sql()) {
-                    self.error(
-                        &at,
-                        format!("must be a postgres or sqlite store, found one of the kind {}", kind.as_str()),
-                    );
-                }
-                let statement = statement.as_deref().map(Statement::parse).transpose();
-                let statement = statement.map_err(|message| self.error(&format!("{key}.statement"), message)).ok()?;
-                Some(Action::Sql { store: name?, statement: statement?, transactional: transactional.unwrap_or(true) })
-            }
-            written::Run::Command { argv, env, cwd } => {
-                let argv = argv.clone()?;
-                if argv.first().is_none_or(String::is_empty) {
-                    self.error(&format!("{key}.argv"), "must name a program, such as [\"python3\", \"report.py\"]");
-                }
-                let env = env
-                    .iter()
-                    .map(|(name, value)| {
-                        (name.clone(), self.with_secrets(&format!("{key}.env.{name}"), value, Encoding::Verbatim))
-                    })
-                    .collect();
-                let cwd =
-                    cwd.as_ref().map_or_else(|| self.loaded.base_dir.clone(), |cwd| self.loaded.base_dir.join(cwd));
-                Some(Action::Command { argv, env, cwd })
-            }
-            // Told by `unavailable`.
-            written::Run::Http { .. }
-            | written::Run::Redis { .. }
-            | written::Run::Mongodb { .. }
-            | written::Run::Handler { .. } => None,
-        }
     }
 }

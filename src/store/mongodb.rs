@@ -9,13 +9,16 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::ClientOptions;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// A client of one MongoDB deployment.
+#[derive(Clone)]
 pub struct Mongodb {
     url: Secret,
-    client: OnceCell<Client>,
+    /// Shared by every clone of this handle, so that its users can be counted.
+    client: Arc<OnceCell<Client>>,
     max_connections: u32,
     connect_timeout: Duration,
     operation_timeout: Duration,
@@ -27,7 +30,7 @@ impl Mongodb {
     pub fn open(store: &Store, url: &Secret) -> Self {
         Self {
             url: url.clone(),
-            client: OnceCell::new(),
+            client: Arc::default(),
             max_connections: store.max_connections,
             connect_timeout: store.connect_timeout,
             operation_timeout: store.operation_timeout,
@@ -40,10 +43,21 @@ impl Mongodb {
     /// Any [`StoreError`].
     pub async fn call(&self, what: &'static str, database: &str, command: Document) -> Result<Document, StoreError> {
         let limit = self.connect_timeout + self.operation_timeout;
-        let work = async {
-            let client = self.client.get_or_try_init(|| self.connect()).await?;
-            client.database(database).run_command(command).await
-        };
+        self.call_within(what, limit, database, command).await
+    }
+
+    /// The same within another limit: a worker's run is bounded by its own time-out.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn call_within(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        database: &str,
+        command: Document,
+    ) -> Result<Document, StoreError> {
+        let work = async { self.client().await?.database(database).run_command(command).await };
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result.map_err(StoreError::from),
             Err(_) => Err(StoreError::TimedOut { what, limit }),
@@ -56,6 +70,20 @@ impl Mongodb {
     /// Any [`StoreError`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.call("ping", "admin", doc! { "ping": 1 }).await.map(drop)
+    }
+
+    /// The driver's client; the first who asks looks the servers up.
+    ///
+    /// # Errors
+    /// The driver's, where it does not take the URL or the name in it is not to be looked up.
+    pub async fn client(&self) -> Result<&Client, Error> {
+        self.client.get_or_try_init(|| self.connect()).await
+    }
+
+    /// How many clones of this handle there are beside the one that is asked.
+    #[must_use]
+    pub fn other_users(&self) -> usize {
+        Arc::strong_count(&self.client).saturating_sub(1)
     }
 
     /// Ends the driver's own tasks and connections.

@@ -4,15 +4,18 @@
 use super::{StoreError, error::LOGIN_REFUSED};
 use crate::settings::stores::Store;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// A connection to one Redis server.
+#[derive(Clone)]
 pub struct Redis {
-    client: Client,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    client: Box<Client>,
+    /// Shared by every clone of this handle, so that its users can be counted.
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
     connect_timeout: Duration,
     operation_timeout: Duration,
 }
@@ -25,7 +28,7 @@ impl Redis {
     pub fn open(store: &Store, url: &str) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|_| StoreError::Unexpected("the url is not one of redis".into()))?;
         let (connect_timeout, operation_timeout) = (store.connect_timeout, store.operation_timeout);
-        Ok(Self { client, connection: Mutex::new(None), connect_timeout, operation_timeout })
+        Ok(Self { client: Box::new(client), connection: Arc::default(), connect_timeout, operation_timeout })
     }
 
     /// Sends one command, within the store's `operation_timeout`.
@@ -46,6 +49,36 @@ impl Redis {
         result
     }
 
+    /// Sends one command on a connection of its own, within another limit: one that blocks, or that is given up, must not stand in
+    /// anybody's way. Dropping the call closes the connection, which is how the server learns of it.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn call_alone(&self, what: &'static str, limit: Duration, command: &Cmd) -> Result<Value, StoreError> {
+        let mut connection = self.open_another(Some(limit)).await?;
+        let answer = tokio::time::timeout(limit, command.query_async(&mut connection)).await;
+        answer.map_err(|_| StoreError::TimedOut { what, limit })?.map_err(Into::into)
+    }
+
+    /// A new connection, whose answers are waited for no longer than `answer_within`.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn open_another(&self, answer_within: Option<Duration>) -> Result<MultiplexedConnection, StoreError> {
+        let limit = self.connect_timeout;
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(answer_within);
+        let opening = self.client.get_multiplexed_async_connection_with_config(&config);
+        let opened = tokio::time::timeout(limit, opening).await;
+        Ok(opened.map_err(|_| StoreError::TimedOut { what: "connecting", limit })??)
+    }
+
+    /// How many clones of this handle there are beside the one that is asked.
+    #[must_use]
+    pub fn other_users(&self) -> usize {
+        Arc::strong_count(&self.connection).saturating_sub(1)
+    }
+
     /// Throws the connection away; calls in progress end by themselves.
     pub async fn close(&self) {
         *self.connection.lock().await = None;
@@ -60,10 +93,7 @@ impl Redis {
             if let Some(open) = &*connection {
                 return Ok(open.clone());
             }
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(limit))
-                .set_response_timeout(Some(self.operation_timeout));
-            let opened = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let opened = self.open_another(Some(self.operation_timeout)).await?;
             *connection = Some(opened.clone());
             Ok(opened)
         })

@@ -2,16 +2,27 @@
 //! what it left behind; when it runs and what is recorded is decided elsewhere.
 
 mod command; // a program, without a shell
+mod http; // an HTTP request
+mod mongodb; // a command in a declared MongoDB
+mod output; // what a run writes, while it goes on
+mod redis; // a command in a declared Redis
+mod shown; // an answer as bounded text
 mod sql; // a statement in a declared store
 
+pub(super) use output::{Live, News};
+
 use super::ledger::{Claim, Finish, Ledger};
+use super::outbound::Outbound;
 use super::plan::Plan;
 use super::run::Done;
+use crate::settings::statement::Parameter;
+use crate::settings::template::Template;
 use crate::settings::workers::Action;
 use std::ffi::OsString;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The five variables that a command inherits; the only reader of the environment hands them in.
@@ -37,6 +48,9 @@ pub(super) struct Job {
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
     pub(super) env: Arc<BaseEnv>,
+    pub(super) outbound: Arc<Outbound>,
+    /// What it writes.
+    pub(super) live: Arc<Live>,
     /// From when on it must end.
     pub(super) deadline: Instant,
     /// Fires when it must end for another reason.
@@ -64,6 +78,29 @@ impl Job {
         self.claim.tick_at.map(|tick| tick.to_string())
     }
 
+    /// A text that is told which run it is; a manual run has no tick, and its text is empty.
+    fn filled(&self, text: &Template) -> String {
+        text.fill(|parameter| match parameter {
+            Parameter::Worker => self.claim.worker.name.to_string(),
+            Parameter::RunId => self.claim.run.to_string(),
+            Parameter::TickAt => self.tick_text().unwrap_or_default(),
+            Parameter::Attempt => self.attempt.to_string(),
+        })
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Does work that ends by being dropped: at its end, at the deadline, or when somebody stops it.
+    async fn within_its_time(&self, work: impl Future<Output = Done>) -> Done {
+        tokio::select! {
+            () = self.cancel.cancelled() => self.stopped(),
+            () = sleep_until(self.deadline) => self.stopped(),
+            done = work => done,
+        }
+    }
+
     /// What it left behind when it was stopped: by somebody, by us, or because it took too long.
     fn stopped(&self) -> Done {
         match self.unwanted_by.get() {
@@ -78,6 +115,9 @@ impl Job {
 pub(super) async fn run(job: &Job) -> Ended {
     match &job.claim.worker.action {
         Action::Sql { store, statement, transactional } => sql::run(job, store, statement, *transactional).await,
+        Action::Http(request) => Ended::Open(http::run(job, request).await),
+        Action::Redis { store, command } => Ended::Open(redis::run(job, store, command).await),
+        Action::Mongodb { store, database, command } => Ended::Open(mongodb::run(job, store, database, command).await),
         Action::Command { argv, env, cwd } => Ended::Open(command::run(job, argv, env, cwd).await),
     }
 }

@@ -9,6 +9,7 @@ mod turn; // the loop
 use super::action::BaseEnv;
 use super::event::{Observer, WorkEvent};
 use super::ledger::{Asked, Ledger};
+use super::outbound::Outbound;
 use super::plan::{Identity, Plan};
 use super::run::RunId;
 use super::view::{OutputView, Page, RunView, Ticks, WorkerView};
@@ -37,6 +38,7 @@ pub struct Work(Arc<Shared>);
 struct Shared {
     identity: Identity,
     env: Arc<BaseEnv>,
+    outbound: Arc<Outbound>,
     plan: ArcSwap<Plan>,
     observer: Arc<dyn Observer>,
     wake: Notify,
@@ -50,6 +52,7 @@ impl Work {
         Self(Arc::new(Shared {
             identity,
             env: Arc::new(env),
+            outbound: Arc::default(),
             plan: ArcSwap::from_pointee(plan),
             observer,
             wake: Notify::new(),

@@ -18,6 +18,17 @@ pub enum WorkEvent {
         /// How late, against when it should have started; zero for retries.
         lateness: Duration,
     },
+    /// An attempt wrote something.
+    Output {
+        /// Whose run it is.
+        worker: WorkerName,
+        /// Which run.
+        run: RunId,
+        /// What it wrote, bounded: the end of it.
+        text: String,
+        /// Where that ends, in bytes since the run began to write.
+        next: u64,
+    },
     /// An attempt ended, and what the ledger holds of the run since.
     Finished {
         /// Whose run it is.

@@ -17,7 +17,7 @@ use crate::settings::workers::{Action, History, Scheduler, Worker};
 use crate::store::database::Kind;
 use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Database, schema};
+use crate::store::{self, Database, schema};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -248,6 +248,7 @@ pub(super) fn worker(worker: &str, action: Action) -> Worker {
         enabled: true,
         policy: Policy::default(),
         action,
+        ping: None,
         spec_hash: "one".into(),
     }
 }
@@ -263,9 +264,13 @@ pub(super) fn plan(database: &Database, list: impl IntoIterator<Item = Worker>) 
         lease: Duration::from_secs(15),
         history: History { keep: Duration::from_secs(30 * 86_400), max_runs_per_worker: 10_000, max_output: 64 * 1024 },
     };
+    let connection = match database.kind() {
+        Kind::Sqlite(sqlite) => store::Connection::Sqlite(sqlite.clone()),
+        Kind::Postgres(postgres) => store::Connection::Postgres(postgres.clone()),
+    };
     Plan {
         workers: workers(list),
-        stores: BTreeMap::from([(main_store(), database.clone())]),
+        stores: BTreeMap::from([(main_store(), connection)]),
         ledger: database.clone(),
         scheduler: Arc::new(scheduler),
     }

@@ -19,7 +19,7 @@ pub(crate) use takeover::{Occasion, TakenOver};
 
 use super::due;
 use super::plan::{Identity, Plan};
-use super::run::{Done, RunId, RunKind, RunState};
+use super::run::{Done, Output, RunId, RunKind, RunState};
 use super::view::{Counts, OutputView, Page, Pause, RunView, Ticks};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
@@ -27,7 +27,7 @@ use crate::settings::Home;
 use crate::settings::workers::{History, Worker};
 use crate::store::database::Kind;
 use crate::store::{Database, StoreError};
-use book::{Claims as _, Controls as _, History as _, Holding, Schedules as _};
+use book::{Claims as _, Controls as _, Ends as _, History as _, Holding, Schedules as _};
 use sqlx::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -410,6 +410,12 @@ impl Ledger {
         let held: Vec<_> = held.iter().map(|(run, epoch)| Holding { id: run.to_string(), epoch: *epoch }).collect();
         let kept = change!(self, "renewing leases", |book| book.renew(&held, self.lease_millis()))?;
         Ok(kept.into_iter().collect())
+    }
+
+    /// Records what a run has written so far; whoever lost its lease writes nothing.
+    pub(crate) async fn write_output(&self, claim: &Claim, output: &Output) -> Result<(), StoreError> {
+        let held = Holding { id: claim.run.to_string(), epoch: claim.epoch };
+        change!(self, "writing a run's output", |book| book.write_output(&held, output))
     }
 
     /// Records the end of an attempt.

@@ -3,7 +3,7 @@
 
 use crate::name::{StoreName, WorkerName};
 use crate::settings::workers::{Scheduler, Worker};
-use crate::store::Database;
+use crate::store::{Connection, Database};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct Plan {
     /// The declared work, also what is switched off.
     pub workers: BTreeMap<WorkerName, Arc<Worker>>,
-    /// The SQL stores that actions may use.
-    pub stores: BTreeMap<StoreName, Database>,
+    /// The stores that actions may use.
+    pub stores: BTreeMap<StoreName, Connection>,
     /// Where runs are recorded; its tables exist.
     pub ledger: Database,
     /// Its limits.

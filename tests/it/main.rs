@@ -7,8 +7,11 @@ mod certificate; // certificates of the test's own making
 mod harness; // starts the real binary in a folder of its own and asks it as each role
 mod load; // clients that verify without pause
 mod raw; // one connection by hand, to see what a client library hides
+mod receiver; // an HTTP server of the test's own
+mod runs; // one worker that is run by hand
 mod sockets; // where a server listens, as its log says
 
+mod action_http; // workers that call a URL
 mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`
 mod cli; // the command line against a running server

@@ -2,13 +2,11 @@
 //! run's identity, and nothing else of this process.
 
 mod group; // how its process group ends
-mod output; // what it wrote, bounded and masked
 
-use super::{BaseEnv, Job};
+use super::{BaseEnv, Job, Live};
 use crate::process::{self, Group};
 use crate::secret::Secret;
 use crate::work::run::{Done, Verdict};
-use output::Tail;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -32,9 +30,7 @@ pub(super) async fn run(job: &Job, argv: &[String], env: &BTreeMap<String, Secre
             return Done::failed(format!("`{}` cannot be started: {error}", argv.first().map_or("", String::as_str)));
         }
     };
-    let mut tail = Tail::new(job.plan.scheduler.history.max_output, env.values());
-    let done = supervise(job, child, pipe, &mut tail).await;
-    Done { output: tail.finish(), ..done }
+    supervise(job, child, pipe).await
 }
 
 fn spawn(job: &Job, argv: &[String], env: &BTreeMap<String, Secret>, cwd: &Path) -> io::Result<(Child, Receiver)> {
@@ -73,10 +69,11 @@ fn identify(command: &mut Command, job: &Job) {
         .env("MONOLITH_RUN_ATTEMPT", job.attempt.to_string());
 }
 
-async fn supervise(job: &Job, mut child: Child, mut pipe: Receiver, tail: &mut Tail) -> Done {
+async fn supervise(job: &Job, mut child: Child, mut pipe: Receiver) -> Done {
+    let live = &*job.live;
     let mut group = Group::led_by(child.id());
     let ended = tokio::select! {
-        ended = wait(&mut child, &mut pipe, tail) => Some(ended),
+        ended = wait(&mut child, &mut pipe, live) => Some(ended),
         () = tokio::time::sleep_until(job.deadline) => None,
         () = job.cancel.cancelled() => None,
     };
@@ -85,30 +82,30 @@ async fn supervise(job: &Job, mut child: Child, mut pipe: Receiver, tail: &mut T
         Some(Err(error)) => Done::failed(format!("cannot be watched: {error}")),
         None => {
             let stopped = job.stopped();
-            group::stop(&mut group, &mut child, &mut pipe, tail).await;
+            group::stop(&mut group, &mut child, &mut pipe, live).await;
             stopped
         }
     };
     // What the program left behind in its group ends with the run.
     group.kill();
-    let rest = timeout(OUTPUT_GRACE, drain(&mut pipe, tail)).await;
+    let rest = timeout(OUTPUT_GRACE, drain(&mut pipe, live)).await;
     drop(rest);
     done
 }
 
 /// Reads until the program itself has ended, whoever still holds its pipe.
-async fn wait(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) -> io::Result<ExitStatus> {
+async fn wait(child: &mut Child, pipe: &mut Receiver, live: &Live) -> io::Result<ExitStatus> {
     tokio::select! {
         status = child.wait() => return status,
-        () = drain(pipe, tail) => {}
+        () = drain(pipe, live) => {}
     }
     child.wait().await
 }
 
-async fn drain(pipe: &mut Receiver, tail: &mut Tail) {
+async fn drain(pipe: &mut Receiver, live: &Live) {
     let mut buffer = [0_u8; 8 * 1024];
     while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
-        tail.push(buffer.get(..length).unwrap_or_default());
+        live.push(buffer.get(..length).unwrap_or_default());
     }
 }
 

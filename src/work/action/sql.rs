@@ -9,8 +9,7 @@ use super::{Ended, Job};
 use crate::name::StoreName;
 use crate::settings::Home;
 use crate::settings::statement::{Parameter, Statement};
-use crate::store::StoreError;
-use crate::store::database::Kind;
+use crate::store::{Connection, StoreError};
 use crate::work::ledger::{Book, Finish, finish_in};
 use crate::work::run::Done;
 use std::time::Duration;
@@ -25,17 +24,15 @@ enum Value {
 }
 
 pub(super) async fn run(job: &Job, store: &StoreName, statement: &Statement, transactional: bool) -> Ended {
-    let Some(database) = job.plan.stores.get(store) else {
-        return Ended::Open(Done::failed(format!("store `{store}` is not open")));
-    };
     let wrap = match transactional {
         true if job.ledger.lives_in(&Home::Store(store.clone())) => Wrap::WithTheEnd,
         true => Wrap::Own,
         false => Wrap::None,
     };
-    let outcome = match database.kind() {
-        Kind::Sqlite(database) => sqlite::run(job, database, statement, wrap).await,
-        Kind::Postgres(database) => postgres::run(job, database, statement, wrap).await,
+    let outcome = match job.plan.stores.get(store) {
+        Some(Connection::Sqlite(database)) => sqlite::run(job, database, statement, wrap).await,
+        Some(Connection::Postgres(database)) => postgres::run(job, database, statement, wrap).await,
+        _ => return Ended::Open(Done::failed(format!("store `{store}` is not open"))),
     };
     match outcome {
         Ok(Effect { finish: Some(finish), .. }) => Ended::Recorded(finish),

@@ -8,7 +8,7 @@ use super::trouble::{Trouble, jittered};
 use crate::name::WorkerName;
 use crate::settings::policy::{Overlap, Which};
 use crate::store::StoreError;
-use crate::work::action::Job;
+use crate::work::action::{Job, Live};
 use crate::work::event::WorkEvent;
 use crate::work::ledger::{Claim, Ledger, Materialised, Occasion, Recorded, Start};
 use crate::work::plan::Plan;
@@ -279,8 +279,11 @@ impl<'w> Engine<'w> {
 
     /// The one place where a task is made: it ends with this loop.
     fn spawn(&mut self, claim: Claim, attempt: u32) {
+        let live = Live::new(self.plan.scheduler.history.max_output, claim.worker.action.hidden());
         let job = Job {
             attempt,
+            live: Arc::new(live),
+            outbound: Arc::clone(&self.work.0.outbound),
             deadline: Instant::now() + claim.worker.timeout,
             claim,
             plan: Arc::clone(&self.plan),

@@ -5,7 +5,7 @@
 //! ([`Schedules::lock_workers`]), by name, then runs, by id. SQLite has one writer and needs none of it.
 
 use crate::clock::Timestamp;
-use crate::work::run::RunId;
+use crate::work::run::{Output, RunId};
 use crate::work::view::{AttemptView, OutputView, Pause, RunView};
 use serde::Serialize;
 use std::future::Future;
@@ -242,6 +242,9 @@ pub(in crate::work) trait Ends: Send {
 
     /// Writes how attempts ended and where their runs stand now.
     fn end(&mut self, ends: &[End], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Writes what a run in progress has written so far, where it still has this epoch.
+    fn write_output(&mut self, held: &Holding, output: &Output) -> impl Future<Output = Answer<()>> + Send;
 
     /// Writes what ends say about the health of their workers: the last one of each worker is the last in the list.
     fn health(&mut self, ends: &[Health], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;

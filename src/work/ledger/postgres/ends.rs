@@ -5,7 +5,7 @@ use super::claims::texts;
 use super::{at, ms, run_id};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
-use crate::work::run::RunId;
+use crate::work::run::{Output, RunId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -47,6 +47,22 @@ impl Ends for PgConnection {
         )).persistent(false)
         .bind(json(ends))
         .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_output(&mut self, held: &Holding, output: &Output) -> Answer<()> {
+        sqlx::query(
+            "update work_run set output = $3, output_bytes = $4, output_truncated = $5
+             where id = $1 and epoch = $2 and state = 'running'",
+        )
+        .persistent(false)
+        .bind(&held.id)
+        .bind(held.epoch)
+        .bind(&output.text)
+        .bind(i64::try_from(output.bytes).unwrap_or(i64::MAX))
+        .bind(output.truncated)
         .execute(self)
         .await?;
         Ok(())

@@ -5,7 +5,7 @@ use super::claims::texts;
 use super::run_id;
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
-use crate::work::run::RunId;
+use crate::work::run::{Output, RunId};
 use sqlx::{Row, SqliteConnection};
 
 impl Ends for SqliteConnection {
@@ -41,6 +41,21 @@ impl Ends for SqliteConnection {
         )
         .bind(&ends)
         .bind(now.millis())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_output(&mut self, held: &Holding, output: &Output) -> Answer<()> {
+        sqlx::query(
+            "update work_run set output = $3, output_bytes = $4, output_truncated = $5
+             where id = $1 and epoch = $2 and state = 'running'",
+        )
+        .bind(&held.id)
+        .bind(held.epoch)
+        .bind(&output.text)
+        .bind(i64::try_from(output.bytes).unwrap_or(i64::MAX))
+        .bind(output.truncated)
         .execute(self)
         .await?;
         Ok(())
