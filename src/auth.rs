@@ -1,7 +1,11 @@
 //! Admin tokens: who signs them, what they must say, and who the bearer is then. Judging is pure and `now` an argument.
 //! API keys never pass here: they are `keys`.
 
+pub mod denied; // tokens that are refused before their time
 pub mod dev; // the secret and the token that a laptop makes for itself
+mod throttle; // how often an address may fail
+
+pub use throttle::Throttle;
 
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -79,9 +83,10 @@ pub enum Audience {
 /// Why a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nothing is told about it: nobody has proved that it was signed here.
+    /// Nobody has proved that it was signed here, so its bearer is told nothing; why stands here for whoever holds the
+    /// signing keys, as `token inspect` does.
     #[error("the token is not valid")]
-    Unproved,
+    Unproved(String),
     /// Its signature verifies, so its bearer is told what it lacks.
     #[error("{0}")]
     Lacking(String),
@@ -171,7 +176,7 @@ impl Auth {
     /// # Errors
     /// [`Refusal::Unproved`] unless the signature verifies; then [`Refusal::Lacking`] with what is wrong.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Refusal> {
-        let key = self.key_of(token).ok_or(Refusal::Unproved)?;
+        let key = self.key_of(token).map_err(Refusal::Unproved)?;
         let mut signature_only = Validation::new(Algorithm::HS256);
         signature_only.validate_exp = false;
         signature_only.validate_nbf = false;
@@ -184,23 +189,34 @@ impl Auth {
                 jsonwebtoken::errors::ErrorKind::Json(error) => {
                     Err(Refusal::Lacking(format!("a claim is wrong: {error}")))
                 }
-                _ => Err(Refusal::Unproved),
+                _ => Err(Refusal::Unproved(format!("its signature is not one of the key `{}`", key.id))),
             },
         }
     }
 
-    /// The key that the header names, if the header is one of ours.
-    fn key_of(&self, token: &str) -> Option<&Key> {
-        if token.len() > MAX_TOKEN || token.bytes().filter(|b| *b == b'.').count() != 2 {
-            return None;
+    /// The key that the header names; why not, where the header is not one of ours.
+    fn key_of(&self, token: &str) -> Result<&Key, String> {
+        if token.len() > MAX_TOKEN {
+            return Err(format!("it is longer than {MAX_TOKEN} bytes"));
         }
-        let header = URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?;
-        let header: StrictHeader = serde_json::from_slice(&header).ok()?;
-        let typ = header.typ.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
-        if header.alg != "HS256" || !typ {
-            return None;
+        let parts = token.split('.').count();
+        if parts != 3 {
+            return Err(format!("it has {parts} parts, and a signed token has three"));
         }
-        self.keys.iter().find(|key| key.id == header.kid)
+        let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+        let header = header.ok_or("its header is not base64url without padding")?;
+        let header: StrictHeader =
+            serde_json::from_slice(&header).map_err(|error| format!("its header is not one of ours: {error}"))?;
+        if header.alg != "HS256" {
+            return Err("its algorithm (alg) is not HS256".into());
+        }
+        if header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err("its type (typ) is not JWT: it was made for something else".into());
+        }
+        self.keys.iter().find(|key| key.id == header.kid).ok_or_else(|| {
+            let known: Vec<&str> = self.keys.iter().map(|key| key.id.as_str()).collect();
+            format!("its key (kid) is none of admin.signing_keys, which are: {}", known.join(", "))
+        })
     }
 
     fn judge(&self, claims: Claims, now: Timestamp) -> Result<Claims, Refusal> {

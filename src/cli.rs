@@ -1,6 +1,7 @@
 //! The command line: where everything meets. Data goes to standard output, words to standard error.
 //! A command does its work through the library or, for a running server, through the typed client.
 
+mod audit; // whether the recorded changes are untouched
 mod check; // compiles the configuration and prints every mistake
 mod explain; // where a value comes from
 mod healthcheck; // asks /health/live, for containers without curl
@@ -68,6 +69,9 @@ enum Command {
     Token(token::Token),
     /// Create, list, show, rotate, revoke and verify keys of a running server.
     Keys(keys::Keys),
+    /// Prove that nobody touched the record of changes.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Try a running server: health, metrics, and a key's life from creation to refusal.
     Smoke(smoke::Smoke),
     /// Ask a running server whether it lives; for containers without curl.
@@ -98,6 +102,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Migrate(migrate) => migrate.run(&sources),
         Command::Token(token) => token.run(&sources),
         Command::Keys(keys) => keys.run(&sources),
+        Command::Audit(audit) => audit.run(&sources),
         Command::Smoke(smoke) => smoke.run(&sources),
         Command::Healthcheck(healthcheck) => healthcheck.run(&sources),
     }

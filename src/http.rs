@@ -2,6 +2,7 @@
 //! A handler extracts, makes one call, answers; nothing is decided here that is not about HTTP.
 
 mod answer; // ApiError, and how it becomes problem+json
+mod audit; // /api/admin/audit
 mod body; // JSON bodies within their limit, queries and paths
 mod caller; // who asks, and what the role allows: the permission is an argument of the handler
 mod config; // /api/admin/config
@@ -14,6 +15,7 @@ mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod keys; // /api/admin/api-keys
 mod listen; // the accept loop of a socket
+mod logs; // /api/admin/logs
 mod manners; // request ids, time-outs, panics: around every request
 mod meter; // requests counted by route
 mod metrics; // /metrics
@@ -21,6 +23,7 @@ mod openapi; // the routes and their description
 mod replicas; // /api/admin/replicas
 mod show; // from the program's own types to the wire types
 mod stores; // /api/admin/stores
+mod tokens; // /api/admin/tokens
 mod verify; // /api/keys/verify
 mod whoami; // /api/admin/whoami
 mod workers; // /api/admin/workers, /api/admin/runs

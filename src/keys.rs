@@ -25,7 +25,7 @@ pub use new::NewKey;
 pub use record::{KeyState, Record};
 pub use verify::{Need, Refused, Verdict};
 
-use crate::audit::{Actor, Entry};
+use crate::audit::Actor;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::settings::keys::Keys as Rules;
@@ -387,14 +387,6 @@ impl Keys {
     /// Changes the rules.
     pub fn set_rules(&self, rules: Arc<Rules>) {
         self.rules.store(rules);
-    }
-
-    /// Every recorded change, oldest first.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn events(&self) -> Result<Vec<Entry>, StoreError> {
-        table::events(&self.database()).await
     }
 }
 

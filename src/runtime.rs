@@ -27,13 +27,16 @@ mod watch; // notices that a file changed
 pub use shutdown::Shutdown;
 pub use start::{StartError, start, wants_dev_token};
 
+use crate::audit::{Change, Recorder};
+use crate::auth::Throttle;
+use crate::auth::denied::Denied;
 use crate::clock::Timestamp;
 use crate::config::Sources;
 use crate::config::commands::Commands;
 use crate::keys::Keys;
 use crate::problem::Problem;
 use crate::store::Database;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{metrics::Metrics, recent::Recent};
 use crate::work::{Work, WorkerView};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use report::{Report, Trigger};
@@ -77,6 +80,16 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The API keys.
     pub keys: Arc<Keys>,
+    /// Tokens that are refused before their time.
+    pub denied: Denied,
+    /// How often an address may fail to prove who it is.
+    pub failures: Throttle,
+    /// How often an address may ask for what it may not, before that is not recorded any more.
+    pub denials: Throttle,
+    /// Records changes that are made elsewhere than in the home of the keys.
+    pub audit: Recorder,
+    /// The last warnings and errors.
+    pub logs: Recent,
     /// The scheduled work.
     pub work: Arc<Work>,
     /// The tasks.
@@ -232,6 +245,11 @@ impl App {
             self.was_ready.store(true, Ordering::Relaxed);
         }
         ready
+    }
+
+    /// Records a change that was made elsewhere than in the home of the keys, or that was refused.
+    pub async fn record(&self, change: Change) {
+        self.audit.record(&self.keys.database(), change).await;
     }
 
     /// Asks for a reload and waits for what comes of it; `None` where the actor is gone or too busy.

@@ -2,8 +2,10 @@
 //! What is worth telling is decided where it happens.
 
 pub mod metrics; // every metric by its name, registered once
+pub mod recent; // the last warnings and errors
 
 use crate::settings::telemetry::{LogFormat, Telemetry};
+use recent::Recent;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -16,6 +18,7 @@ type Lines = Box<dyn Layer<Filtered> + Send + Sync>;
 #[derive(Clone)]
 pub struct Log {
     handles: Option<(reload::Handle<EnvFilter, Registry>, reload::Handle<Lines, Filtered>)>,
+    recent: Recent,
 }
 
 impl Log {
@@ -25,9 +28,16 @@ impl Log {
     pub fn install(telemetry: &Telemetry) -> Self {
         let (filter, filter_handle) = reload::Layer::new(filter(telemetry));
         let (lines, lines_handle) = reload::Layer::new(lines(telemetry));
-        let subscriber = Registry::default().with(filter).with(lines);
+        let recent = Recent::default();
+        let subscriber = Registry::default().with(filter).with(lines).with(recent.clone());
         let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
-        Self { handles: installed.then_some((filter_handle, lines_handle)) }
+        Self { handles: installed.then_some((filter_handle, lines_handle)), recent }
+    }
+
+    /// The last warnings and errors, as far as the filter lets them through.
+    #[must_use]
+    pub fn recent(&self) -> Recent {
+        self.recent.clone()
     }
 
     /// Changes filter and format.

@@ -60,6 +60,8 @@ pub mod replicas;
 pub mod runs;
 /// Connections to databases.
 pub mod stores;
+/// Tokens that are refused before their time.
+pub mod tokens;
 /// Whether a key is good, and for what.
 pub mod verify;
 /// Who the caller is.
@@ -86,6 +88,7 @@ pub use problem::{Problem, ProblemBody};
 pub use replicas::Replica;
 pub use runs::{Attempt, AttemptOutcome, OutputQuery, Run, RunKind, RunOutput, RunState};
 pub use stores::{Pool, Store, StoreDetails, StoreKind, StoreState};
+pub use tokens::{DeniedToken, DenyToken};
 pub use verify::{RateLimit, Verdict, VerifyCode, VerifyKey};
 pub use whoami::{Role, Whoami};
 pub use workers::{

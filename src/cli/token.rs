@@ -2,7 +2,7 @@
 //! The token alone goes to standard output.
 
 use super::report::{self, Failure};
-use crate::auth::{Auth, Role, dev, unproved_payload};
+use crate::auth::{Auth, Refusal, Role, dev, unproved_payload};
 use crate::clock::{self, Timestamp};
 use crate::config::{self, Sources};
 use crate::secret::Secret;
@@ -20,7 +20,8 @@ const MAX_INPUT: u64 = 64 * 1024;
 pub(super) enum Token {
     /// Make a token; it is the only thing on standard output.
     Create(Create),
-    /// Say what is in a token and whether this configuration accepts it; reads it from standard input or MONOLITH_TOKEN.
+    /// Say what is in a token and why this configuration refuses it, if it does; reads it from standard input or
+    /// MONOLITH_TOKEN. It asks no server: whether the token was denied is not known here.
     Inspect,
 }
 
@@ -94,7 +95,8 @@ fn inspect(auth: &Auth, sources: &Sources) -> Result<ExitCode, Failure> {
     let verdict = auth.verify(&token, Timestamp::now());
     let (valid, reason) = match &verdict {
         Ok(_) => (true, None),
-        Err(refusal) => (false, Some(refusal.to_string())),
+        // Whoever holds the signing keys may know what bearers are not told.
+        Err(Refusal::Unproved(why) | Refusal::Lacking(why)) => (false, Some(why)),
     };
     let document = json!({ "valid": valid, "reason": reason, "claims": unproved_payload(&token) });
     report::data(format_args!("{document:#}"));

@@ -44,6 +44,12 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "token_refused", what)
     }
 
+    /// Whoever comes from there failed to prove who they are too often.
+    pub(super) fn too_many_failures() -> Self {
+        let detail = "too many failed authentications from this address; a valid token is still taken";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", detail)
+    }
+
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
@@ -54,6 +60,17 @@ impl ApiError {
 
     pub(super) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+
+    /// A change whose record could not be written was not made either: both are one transaction.
+    pub(super) fn not_recorded(error: StoreError) -> Self {
+        if error.is_outage() || error.is_schema_behind() {
+            return error.into();
+        }
+        let detail = "the change could not be recorded, so it was not made";
+        let mut answer = Self::unavailable("not_recorded", detail);
+        answer.cause = Some(error.to_string());
+        answer
     }
 
     pub(super) fn internal(cause: impl Into<String>) -> Self {
@@ -82,6 +99,11 @@ impl ApiError {
         error
     }
 
+    /// Whether it is a failure of this side, after which something may have changed.
+    pub(super) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// The body, once the request's id is known.
     pub(super) fn body(self, request_id: &str) -> wire::ProblemBody {
         wire::ProblemBody {
@@ -104,7 +126,7 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(Arc::new(self));

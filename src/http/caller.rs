@@ -3,15 +3,15 @@
 
 use super::answer::ApiError;
 use super::manners::{Peer, RequestId};
-use crate::audit::Actor;
-use crate::auth::{Claims, Refusal, Role};
+use crate::audit::{Actor, Change, Outcome};
+use crate::auth::{Auth, Claims, Refusal, Role};
 use crate::clock::Timestamp;
 use crate::runtime::App;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// Somebody with a valid token.
@@ -22,7 +22,7 @@ pub(super) struct Caller {
     pub(super) request_id: String,
 }
 
-/// Somebody who may read.
+/// Somebody who may read, as anybody with a token may.
 pub(super) struct Viewer(pub(super) Caller);
 /// Somebody who may also act.
 pub(super) struct Operator(pub(super) Caller);
@@ -43,30 +43,72 @@ impl Caller {
     }
 
     fn from_parts(parts: &Parts, app: &App) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers).ok_or_else(ApiError::unauthorized)?;
         let snapshot = app.snapshot();
-        let claims = snapshot.auth.verify(token, Timestamp::now()).map_err(|refusal| match refusal {
-            Refusal::Unproved => ApiError::unauthorized(),
-            Refusal::Lacking(what) => ApiError::token_lacks(what),
-        })?;
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
-        Ok(Self { claims, ip: client_ip(parts, &snapshot.settings.server.trusted_proxies), request_id })
+        let ip = client_ip(parts, &snapshot.settings.server.trusted_proxies);
+        let judged = Self::judged(parts, app, &snapshot.auth);
+        // Judged first: a valid token is never slowed, whoever else fails from the same address.
+        let claims = judged.map_err(|refusal| slowed(app, parts, ip).unwrap_or(refusal))?;
+        Ok(Self::of(claims, ip, parts))
     }
 
-    fn with_role(self, needed: Role) -> Result<Self, ApiError> {
-        if self.claims.role >= needed {
-            return Ok(self);
+    fn of(claims: Claims, ip: Option<IpAddr>, parts: &Parts) -> Self {
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
+        Self { claims, ip, request_id }
+    }
+
+    fn judged(parts: &Parts, app: &App, auth: &Auth) -> Result<Claims, ApiError> {
+        let token = bearer(&parts.headers).ok_or_else(ApiError::unauthorized)?;
+        let claims = auth.verify(token, Timestamp::now()).map_err(|refusal| match refusal {
+            Refusal::Unproved(_) => ApiError::unauthorized(),
+            Refusal::Lacking(what) => ApiError::token_lacks(what),
+        })?;
+        if app.denied.has(&claims.jti) { Err(ApiError::token_lacks("the token was denied".into())) } else { Ok(claims) }
+    }
+
+    /// The caller, where the role allows what is asked for; who may not is recorded.
+    async fn may(parts: &Parts, app: &App, needed: Role) -> Result<Self, ApiError> {
+        let caller = Self::from_parts(parts, app)?;
+        if caller.claims.role >= needed {
+            return Ok(caller);
         }
-        let (has, needed) = (self.claims.role.as_str(), needed.as_str());
+        let (has, needed) = (caller.claims.role.as_str(), needed.as_str());
+        caller.record_denial(parts, app).await;
         Err(ApiError::forbidden(format!("this needs the role {needed}; the token has {has}")))
     }
+
+    async fn record_denial(&self, parts: &Parts, app: &App) {
+        let from = self.ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        if !app.denials.allows_another_failure(from) {
+            let (actor, request_id) = (&self.claims.sub, &self.request_id);
+            tracing::warn!(%actor, %request_id, "{actor} asks for what it may not too often for each time to be recorded");
+            return;
+        }
+        let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+        app.record(Change {
+            at: Timestamp::now(),
+            actor: self.actor(),
+            action: format!("{} {route}", parts.method),
+            subject: parts.uri.path().to_owned(),
+            outcome: Outcome::Denied,
+            changes: serde_json::Map::new(),
+        })
+        .await;
+    }
+}
+
+/// The answer to an address that failed too often.
+fn slowed(app: &App, parts: &Parts, ip: Option<IpAddr>) -> Option<ApiError> {
+    // Where a proxy names no address, its own failures count: nobody is unlimited.
+    let from = ip.or_else(|| Some(parts.extensions.get::<Peer>()?.0.ip()))?;
+    let slow = !app.failures.allows_another_failure(from);
+    slow.then(ApiError::too_many_failures)
 }
 
 impl FromRequestParts<Arc<App>> for Viewer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        Caller::from_parts(parts, app)?.with_role(Role::Viewer).map(Self)
+        Caller::from_parts(parts, app).map(Self)
     }
 }
 
@@ -74,7 +116,7 @@ impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        Caller::from_parts(parts, app)?.with_role(Role::Operator).map(Self)
+        Caller::may(parts, app, Role::Operator).await.map(Self)
     }
 }
 
@@ -82,7 +124,7 @@ impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        Caller::from_parts(parts, app)?.with_role(Role::Admin).map(Self)
+        Caller::may(parts, app, Role::Admin).await.map(Self)
     }
 }
 
@@ -90,7 +132,11 @@ impl FromRequestParts<Arc<App>> for Anyone {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        Ok(Self(Caller::from_parts(parts, app).ok()))
+        // Whoever may ask without a token is not slowed for a bad one.
+        let snapshot = app.snapshot();
+        let Ok(claims) = Caller::judged(parts, app, &snapshot.auth) else { return Ok(Self(None)) };
+        let ip = client_ip(parts, &snapshot.settings.server.trusted_proxies);
+        Ok(Self(Some(Caller::of(claims, ip, parts))))
     }
 }
 

@@ -2,12 +2,14 @@
 //! Values are masked by `config`; nothing here reads a file.
 
 use super::answer::{ApiError, field};
+use super::audit;
 use super::body::{self, Params};
 use super::caller::{Operator, Viewer};
 use super::show;
+use crate::audit::Outcome;
 use crate::config::posted::Posted;
 use crate::runtime::App;
-use crate::runtime::report::{Ending, Trigger};
+use crate::runtime::report::{Ending, RELOAD, Trigger};
 use crate::runtime::revisions::Revision;
 use crate::secret::Secret;
 use axum::Json;
@@ -111,8 +113,10 @@ pub(super) async fn reload(
     State(app): State<Arc<App>>,
     Operator(caller): Operator,
 ) -> Result<Json<wire::Outcome>, ApiError> {
-    let report = app.reload(Trigger::Api, Some(caller.claims.sub)).await;
+    let report = app.reload(Trigger::Api, Some(caller.claims.sub.clone())).await;
     let report = report.ok_or_else(|| ApiError::unavailable("busy", "too many reloads are waiting; try again"))?;
+    let ended = if report.ending == Ending::Rejected { Outcome::Failed } else { Outcome::Ok };
+    audit::record(&app, &caller, (RELOAD, &report.hash), ended, report.audited().into()).await;
     match report.ending {
         Ending::Rejected => Err(ApiError::rejected(&report)),
         Ending::Applied | Ending::Unchanged => Ok(Json(show::outcome(&report))),

@@ -22,6 +22,7 @@ pub(super) fn all(app: &App, now: Timestamp) -> Vec<Finding> {
     findings.config(app);
     findings.secrets(app);
     findings.workers(app, now);
+    findings.audit(app, now);
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.0
 }
@@ -96,6 +97,19 @@ impl Findings {
                 format!("{} cannot be asked for again, its old value stays: {}", trouble.name, trouble.message);
             let subject = format!("secrets.{}", trouble.name);
             self.add("secret_refresh_failed", Severity::Warning, subject, trouble.since, message);
+        }
+    }
+
+    fn audit(&mut self, app: &App, now: Timestamp) {
+        let spooling = app.audit.spooling();
+        if spooling.waiting > 0 {
+            let message =
+                format!("{} entries of the audit wait on this machine's disk to be chained", spooling.waiting);
+            self.add("audit_spooled", Severity::Warning, "audit", now, message);
+        }
+        if spooling.lost > 0 {
+            let message = format!("{} entries of the audit stand in the log alone: {}", spooling.lost, spooling.why);
+            self.add("audit_in_the_log_alone", Severity::Error, "audit", now, message);
         }
     }
 

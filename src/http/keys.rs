@@ -354,7 +354,7 @@ impl From<KeysError> for ApiError {
             KeysError::Invalid(errors) => {
                 Self::invalid(errors.into_iter().map(|error| field(&error.key, error.message)).collect())
             }
-            KeysError::Store(error) => error.into(),
+            KeysError::Store(error) => Self::not_recorded(error),
         }
     }
 }

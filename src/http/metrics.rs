@@ -35,6 +35,7 @@ fn refresh(app: &App) {
     }
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+    metrics.audit_spooled.set(i64::try_from(app.audit.spooling().waiting).unwrap_or(i64::MAX));
     stores(app);
     if app.part == Part::Serve {
         keys(app);

@@ -4,7 +4,10 @@
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
-use super::{config, docs, events, forward_auth, health, keys, metrics, replicas, stores, verify, whoami, workers};
+use super::{
+    audit, config, docs, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, verify, whoami,
+    workers,
+};
 use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
 use axum::extract::{FromRequestParts, Request, State};
@@ -132,6 +135,9 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         routes!(events::listen),
         routes!(stores::list),
         routes!(replicas::list),
+        routes!(tokens::deny),
+        routes!(audit::list),
+        routes!(logs::list),
         routes!(whoami::whoami),
         routes!(description),
         routes!(docs::docs),

@@ -2,6 +2,7 @@
 //! Everything shown comes from the ledger; nothing is decided here.
 
 use super::answer::{ApiError, field};
+use super::audit::recorded;
 use super::body::{Json as Body, Params, Segment};
 use super::caller::{Operator, Viewer};
 use super::show;
@@ -15,6 +16,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use monolith_client::wire;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +69,9 @@ pub(super) async fn run_now(
     Segment(name): Segment,
 ) -> Result<(StatusCode, Json<wire::RunStarted>), ApiError> {
     let name = name_of(&name)?;
-    let run = app.work.run_now(&name, &caller.claims.sub).await?;
+    let made = app.work.run_now(&name, &caller.claims.sub).await;
+    let told = |run: &RunId| json!({ "run_id": run.to_string() });
+    let run = recorded(&app, &caller, ("worker.run", name.as_str()), made, told).await?;
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %name, run = %run, actor, request_id, "{actor} asked for a run of {name}");
     Ok((StatusCode::ACCEPTED, Json(wire::RunStarted { run_id: run.to_string() })))
@@ -96,7 +100,9 @@ pub(super) async fn pause(
     if until.is_some_and(|until| until <= Timestamp::now()) {
         return Err(ApiError::invalid(vec![field("until", "must lie ahead")]));
     }
-    let paused = app.work.pause(&name, &caller.claims.sub, reason, until).await?;
+    let made = app.work.pause(&name, &caller.claims.sub, reason, until).await;
+    let told = |_: &WorkerView| json!({ "reason": reason, "until": until.map(show::time) });
+    let paused = recorded(&app, &caller, ("worker.pause", name.as_str()), made, told).await?;
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %name, actor, request_id, reason, "{actor} paused {name}: {reason}");
     Ok(Json(worker(paused)))
@@ -114,7 +120,8 @@ pub(super) async fn resume(
     Segment(name): Segment,
 ) -> Result<Json<wire::Worker>, ApiError> {
     let name = name_of(&name)?;
-    let resumed = app.work.resume(&name).await?;
+    let made = app.work.resume(&name).await;
+    let resumed = recorded(&app, &caller, ("worker.resume", name.as_str()), made, |_| Value::Null).await?;
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %name, actor, request_id, "{actor} resumed {name}");
     Ok(Json(worker(resumed)))
@@ -139,7 +146,9 @@ pub(super) async fn backfill(
     if wanted.max == 0 {
         return Err(ApiError::invalid(vec![field("max", "must be at least 1")]));
     }
-    let runs = app.work.backfill(&name, ordered(time)?, wanted.max, &caller.claims.sub).await?;
+    let made = app.work.backfill(&name, ordered(time)?, wanted.max, &caller.claims.sub).await;
+    let told = |runs: &_| json!({ "from": wanted.from, "to": wanted.to, "runs": runs });
+    let runs = recorded(&app, &caller, ("worker.backfill", name.as_str()), made, told).await?;
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %name, runs, actor, request_id, "{actor} backfills {runs} ticks of {name}");
     Ok((StatusCode::ACCEPTED, Json(wire::BackfillStarted { runs })))
@@ -181,7 +190,9 @@ pub(super) async fn cancel(
     Operator(caller): Operator,
     Segment(id): Segment,
 ) -> Result<(StatusCode, Json<wire::Run>), ApiError> {
-    let run = app.work.cancel(run_id(&id)?, &caller.claims.sub).await?;
+    let made = app.work.cancel(run_id(&id)?, &caller.claims.sub).await;
+    let told = |run: &RunView| json!({ "worker": run.worker.as_str() });
+    let run = recorded(&app, &caller, ("run.cancel", &id), made, told).await?;
     let (actor, request_id) = (&caller.claims.sub, &caller.request_id);
     tracing::info!(worker = %run.worker, run = %run.id, actor, request_id, "{actor} cancelled a run of {}", run.worker);
     Ok((StatusCode::ACCEPTED, Json(run_of(run))))

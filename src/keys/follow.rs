@@ -47,7 +47,8 @@ impl Changes {
 pub(super) struct Told {
     pub(super) seq: i64,
     pub(super) kind: String,
-    pub(super) kid: Kid,
+    /// The key; `None`: the event is about something else, which is chained here, too.
+    pub(super) kid: Option<Kid>,
     pub(super) actor: String,
     /// How long ago it was written, by the database's clock, in milliseconds.
     pub(super) age_ms: Option<i64>,
@@ -109,13 +110,14 @@ impl Keys {
             }
         }
         let happened = |told: Told| {
-            let news = told.kind == "key.revoked" && newly_revoked.contains(&told.kid);
+            let kid = told.kid?;
+            let news = told.kind == "key.revoked" && newly_revoked.contains(&kid);
             let age = told.age_ms.and_then(|ms| u64::try_from(ms).ok()).filter(|_| news);
-            let record = self.index.get(told.kid.as_str());
+            let record = self.index.get(kid.as_str());
             let lag = age.map(|ms| Duration::from_millis(ms) + read.elapsed());
-            Happened { seq: told.seq, kind: told.kind, kid: told.kid, actor: told.actor, record, lag }
+            Some(Happened { seq: told.seq, kind: told.kind, kid, actor: told.actor, record, lag })
         };
-        changes.events.into_iter().map(happened).collect()
+        changes.events.into_iter().filter_map(happened).collect()
     }
 
     /// Says that something may have changed, so that the next look is taken now.

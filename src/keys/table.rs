@@ -10,19 +10,11 @@ use super::KeysError;
 use super::edit::Edited;
 use super::follow::Changes;
 use super::record::Record;
-use crate::audit::{Actor, Entry};
+use crate::audit::Actor;
+pub(super) use crate::audit::chain::Link as Change;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::store::{Database, StoreError, database::Kind};
-
-/// What stands in `key_events`, apart from its hashes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Change<'a> {
-    /// Such as `key.created`.
-    pub(super) kind: &'a str,
-    pub(super) actor: &'a Actor,
-    pub(super) at: Timestamp,
-}
 
 /// What makes a creation repeatable.
 #[derive(Debug, Clone, Copy)]
@@ -135,17 +127,6 @@ pub(super) async fn edit(
     }
 }
 
-/// Every event, oldest first.
-///
-/// # Errors
-/// Any [`StoreError`].
-pub(super) async fn events(database: &Database) -> Result<Vec<Entry>, StoreError> {
-    match database.kind() {
-        Kind::Postgres(postgres) => postgres::events(postgres).await,
-        Kind::Sqlite(sqlite) => sqlite::events(sqlite).await,
-    }
-}
-
 /// The most events that one look takes in; the next look follows at once.
 const MAX_EVENTS: i64 = 1000;
 
@@ -206,39 +187,20 @@ macro_rules! told_of {
     ($row:expr) => {{
         use sqlx::Row;
         let row = $row;
+        let kind: String = row.try_get("kind")?;
+        let subject: String = row.try_get("kid")?;
+        let kid = kind.starts_with("key.").then(|| crate::keys::table::columns::kid(&subject)).transpose()?;
         Ok::<crate::keys::follow::Told, sqlx::Error>(crate::keys::follow::Told {
             seq: row.try_get("seq")?,
-            kind: row.try_get("kind")?,
-            kid: crate::keys::table::columns::kid(&row.try_get::<String, _>("kid")?)?,
+            kind,
+            kid,
             actor: row.try_get("actor")?,
             age_ms: row.try_get("age_ms")?,
         })
     }};
 }
 
-/// Reads an event from a row of either database.
-macro_rules! entry_of {
-    ($row:expr) => {{
-        use sqlx::Row;
-        let row = $row;
-        let hash = |name: &str| row.try_get::<Vec<u8>, _>(name).map(|bytes| bytes.try_into().unwrap_or([0u8; 32]));
-        Ok::<crate::audit::Entry, sqlx::Error>(crate::audit::Entry {
-            seq: row.try_get("seq")?,
-            at: crate::clock::Timestamp::from_millis(row.try_get("at")?),
-            subject: row.try_get("kid")?,
-            kind: row.try_get("kind")?,
-            actor: row.try_get("actor")?,
-            role: row.try_get("role")?,
-            ip: row.try_get("ip")?,
-            request_id: row.try_get("request_id")?,
-            body: row.try_get("body")?,
-            prev_hash: hash("prev_hash")?,
-            hash: hash("hash")?,
-        })
-    }};
-}
-
-use {entry_of, record_of, told_of};
+use {record_of, told_of};
 
 /// From columns to parts of a record. What an adopted table holds in another form counts as nothing.
 mod columns {

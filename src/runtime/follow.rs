@@ -2,6 +2,7 @@
 //! A home that cannot be reached is tried again for as long as the process lives; nobody waits for it here.
 
 use super::{App, Part, publish, replicas};
+use crate::clock::Timestamp;
 use crate::settings::stores::{Migrate, StoreKind};
 use crate::settings::{Home, Settings};
 use crate::store::{Database, StoreError, schema};
@@ -92,6 +93,8 @@ async fn prepare_ledger(app: &App) -> Result<(), StoreError> {
 async fn look(app: &App) {
     loop {
         app.keys.tidy();
+        app.failures.tidy();
+        app.denials.tidy();
         if let Ok(workers) = app.work.workers().await {
             app.workers.store(Arc::new(workers));
         }
@@ -108,7 +111,8 @@ async fn pause(stop: &CancellationToken, length: Duration) {
 
 async fn step(app: &App) -> Result<(), StoreError> {
     if app.has_keys() {
-        return app.keys.follow(|happened| publish::key(app, &happened)).await;
+        app.keys.follow(|happened| publish::key(app, &happened)).await?;
+        return follow_others(app).await;
     }
     let settings = Arc::clone(&app.snapshot().settings);
     let database = app.keys.database();
@@ -118,7 +122,14 @@ async fn step(app: &App) -> Result<(), StoreError> {
     replicas::tell(app).await?;
     app.keys.load().await?;
     app.keys_loaded.store(true, Ordering::Relaxed);
-    Ok(())
+    follow_others(app).await
+}
+
+/// What else lives in the home of the keys: denied tokens, and what waits to be chained.
+async fn follow_others(app: &App) -> Result<(), StoreError> {
+    let database = app.keys.database();
+    app.denied.follow(&database, Timestamp::now()).await?;
+    app.audit.drain(&database).await
 }
 
 /// Applies what is missing, unless an operator wants to do it.

@@ -3,9 +3,10 @@
 
 use super::events::Events;
 use super::reload::Reloader;
-use super::report::{Ending, Report};
+use super::report::{Ending, RELOAD, Report, Trigger};
 use super::revisions::Applied;
 use super::{App, Disk};
+use crate::audit::{Actor, Change, Outcome};
 use crate::keys::Happened;
 use crate::settings::diff::Effect;
 use crate::settings::stores;
@@ -29,6 +30,7 @@ impl Reloader {
         self.app.last_reload.store(Some(Arc::clone(report)));
         log(report);
         self.tell(report, matched);
+        self.audit(report);
         self.record(report).await;
     }
 
@@ -64,6 +66,18 @@ impl Reloader {
             (false, true) => events.tell("config.disk_matches", hash, json!({})),
             _ => {}
         }
+    }
+
+    /// Records what nobody asked for over the API, as when a file was edited; who asked there is recorded with the answer.
+    fn audit(&self, report: &Report) {
+        if report.actor.is_some() || report.trigger == Trigger::Start || report.ending == Ending::Unchanged {
+            return;
+        }
+        let (app, changes) = (Arc::clone(&self.app), report.audited());
+        let outcome = if report.ending == Ending::Rejected { Outcome::Failed } else { Outcome::Ok };
+        let (action, subject) = (RELOAD.to_owned(), report.hash.clone());
+        let change = Change { at: report.at, actor: Actor::program(), action, subject, outcome, changes };
+        self.app.tasks.spawn(async move { app.record(change).await });
     }
 
     /// Keeps it; waiting for the disk holds up the next attempt and nothing else.

@@ -6,7 +6,13 @@ use crate::config::compare::{KeyChange, node_of};
 use crate::problem::{Problem, Problems};
 use crate::settings::diff::{Change, Effect};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
+
+/// What an attempt is called in the audit.
+pub const RELOAD: &str = "config.reload";
+/// How many mistakes of a rejected text the audit tells.
+const MAX_AUDITED: usize = 10;
 
 /// Why an attempt was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,5 +141,22 @@ impl From<Problem> for Rejection {
         let mut problems = Problems::default();
         problems.error(problem);
         problems.into()
+    }
+}
+
+impl Report {
+    /// What the audit says of it.
+    #[must_use]
+    pub fn audited(&self) -> Map<String, Value> {
+        let nodes: Vec<&str> = self.nodes.iter().map(|node| node.node.as_str()).collect();
+        let mistakes = self.problems.iter().take(MAX_AUDITED);
+        let problems: Vec<_> = mistakes.map(|p| json!({ "key": p.key, "message": p.message })).collect();
+        Map::from_iter([
+            ("generation".to_owned(), self.generation.into()),
+            ("trigger".to_owned(), json!(self.trigger)),
+            ("ending".to_owned(), self.ending.as_str().into()),
+            ("nodes".to_owned(), json!(nodes)),
+            ("problems".to_owned(), problems.into()),
+        ])
     }
 }

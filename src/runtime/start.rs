@@ -15,7 +15,9 @@ use super::sockets::Sockets;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow, refresh};
-use crate::auth::dev;
+use crate::audit::Recorder;
+use crate::auth::denied::Denied;
+use crate::auth::{Throttle, dev};
 use crate::clock::Timestamp;
 use crate::config::commands::Commands;
 use crate::config::environment::Environment;
@@ -26,7 +28,7 @@ use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
 use crate::settings::{Home, Settings, stores};
 use crate::store::{Database, Store};
-use crate::telemetry::{Log, metrics::Metrics};
+use crate::telemetry::{Log, metrics::Metrics, recent::Recent};
 use crate::work::{BaseEnv, Identity, Plan, Work};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
@@ -89,7 +91,8 @@ pub async fn start(
     let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
-    let (app, wishes) = app(&snapshot, part, metrics, points, tasks, &sources).map_err(StartError::Internal)?;
+    let (app, wishes) =
+        app(&snapshot, part, (metrics, log.recent()), points, tasks, &sources).map_err(StartError::Internal)?;
     let revision = broken.as_ref().map_or(0, |broken| broken.revision);
     app.last_good.store(revision, Ordering::Relaxed);
     let (ending, problems) = match &broken {
@@ -124,7 +127,7 @@ pub async fn start(
 fn app(
     snapshot: &Arc<Snapshot>,
     part: Part,
-    metrics: Arc<Metrics>,
+    (metrics, logs): (Arc<Metrics>, Recent),
     fail_points: FailPoints,
     tasks: Tasks,
     sources: &Sources,
@@ -148,6 +151,11 @@ fn app(
         started_at: Timestamp::now(),
         metrics,
         keys: Arc::new(keys),
+        denied: Denied::default(),
+        failures: Throttle::default(),
+        denials: Throttle::default(),
+        audit: Recorder::open(&settings.server.data_dir),
+        logs,
         work: Arc::new(work),
         tasks,
         commands: sources.commands.clone(),

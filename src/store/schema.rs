@@ -38,6 +38,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0004_replicas.sql"),
         sqlite: include_str!("../../migrations/sqlite/0004_replicas.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_audit",
+        postgres: include_str!("../../migrations/postgres/0005_audit.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0005_audit.sql"),
+    },
 ];
 
 /// Who holds this number in Postgres is migrating ("monolith" in ASCII, cut to 63 bits).

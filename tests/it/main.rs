@@ -12,6 +12,7 @@ mod runs; // one worker that is run by hand
 mod sockets; // where a server listens, as its log says
 
 mod action_http; // workers that call a URL
+mod audit; // who changed what, chained
 mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`
 mod cli; // the command line against a running server

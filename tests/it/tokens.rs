@@ -6,6 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What only an admin may do.
 const ADMIN_ONLY: [&str; 3] =
@@ -13,7 +17,7 @@ const ADMIN_ONLY: [&str; 3] =
 /// Routes whose answer does not end.
 const ENDLESS: [&str; 1] = ["/api/admin/events"];
 /// A file with something to find under each name.
-const BASE: &str = "[server]\ndocs = \"public\"\n[keys]\nstore = \"memory\"\n";
+const BASE: &str = "[server]\ndocs = \"public\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n[keys]\nstore = \"memory\"\n";
 
 /// Every admin route of the API's own description, with names filled in that nothing has.
 async fn admin_routes(server: &TestMonolith) -> Vec<(Method, String)> {
@@ -30,11 +34,17 @@ async fn admin_routes(server: &TestMonolith) -> Vec<(Method, String)> {
     routes
 }
 
+/// Asks from an address that nobody asked from before: too many failures from one are not told apart any more.
 async fn ask(api: &Api, method: &Method, path: &str) -> Answer {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let from = Ipv4Addr::from_bits(0x0a00_0000 | ASKED.fetch_add(1, Ordering::Relaxed));
     let body = if *method == Method::GET { None } else { Some(json!({"not": "a body of any route"})) };
-    api.send(method.clone(), path, |request| match body {
-        Some(body) => request.json(&body),
-        None => request,
+    api.send(method.clone(), path, |request| {
+        let request = request.header("x-forwarded-for", from.to_string());
+        match body {
+            Some(body) => request.json(&body),
+            None => request,
+        }
     })
     .await
 }
@@ -129,7 +139,7 @@ async fn a_forged_token_is_refused_on_every_route_in_the_same_words() {
     let expected = words(&server.anyone().get("/api/admin/whoami").await.refused(401, "unauthorized"));
     for (attack, token) in forged() {
         let eve = server.with_token(&token);
-        let answer = eve.get("/api/admin/whoami").await;
+        let answer = ask(&eve, &Method::GET, "/api/admin/whoami").await;
         assert_eq!(words(&answer.refused(401, "unauthorized")), expected, "{attack}");
         assert_eq!(answer.headers["www-authenticate"], "Bearer", "{attack}");
     }
@@ -169,4 +179,136 @@ async fn a_token_counts_only_where_it_belongs() {
     let key = issued["key"].as_str().unwrap();
     server.with_token(key).get("/api/admin/whoami").await.refused(401, "unauthorized");
     assert!(!server.log().contains(&good), "a token reached the log");
+}
+
+/// A file with two signing keys, the first of which signs.
+fn rotation(first: &str, others: &[&str]) -> String {
+    let keys: Vec<String> = std::iter::once(first)
+        .chain(others.iter().copied())
+        .map(|id| format!("{{ id = \"{id}\", secret = \"{id}\" }}"))
+        .collect();
+    let secret = |id: &str| format!("{id} = {{ literal = \"{id}-Xq8Rt2Lw5Zk9Nv3Bc7Hj1Gf4Ds6Pa0Y\" }}\n");
+    format!(
+        "[keys]\nstore = \"memory\"\n[admin]\nsigning_keys = [{}]\n[secrets]\n{}{}",
+        keys.join(", "),
+        secret("spring"),
+        secret("autumn")
+    )
+}
+
+#[tokio::test]
+async fn signing_keys_are_rotated_without_logging_anybody_out() {
+    let server = monolith(&rotation("spring", &[])).ready().await;
+    let old = server.token("operator");
+    let reload = async |text: &str, generation: u64| {
+        server.write_base(text);
+        server.wait_for_health(|health| health["generation"] == generation).await;
+    };
+    reload(&rotation("autumn", &["spring"]), 2).await;
+    server.with_token(&old).get("/api/admin/whoami").await.ok();
+    let new = server.token("operator");
+    let header: Value = serde_json::from_slice(&BASE64.decode(new.split('.').next().unwrap()).unwrap()).unwrap();
+    assert_eq!(header["kid"], "autumn", "the first key signs");
+    server.with_token(&new).get("/api/admin/whoami").await.ok();
+    reload(&rotation("autumn", &[]), 3).await;
+    server.with_token(&new).get("/api/admin/whoami").await.ok();
+    server.with_token(&old).get("/api/admin/whoami").await.refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn a_stolen_token_is_denied_on_every_replica_until_it_expires() {
+    let postgres = xtask::servers::Postgres::start().unwrap();
+    let start = || monolith("# all in the environment\n").env("DATABASE_URL", postgres.url()).env("USE_DB_KEYS", "1");
+    let (one, two) = (start().ready().await, start().ready().await);
+    let (stolen, other, found) = (one.token("viewer"), one.token("viewer"), one.token("operator"));
+    let jti = |token: &str| -> Value {
+        let claims = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&claims).unwrap()["jti"].clone()
+    };
+    two.with_token(&stolen).get("/api/admin/whoami").await.ok();
+    let deny = json!({"jti": jti(&stolen), "reason": "stolen"});
+    one.operator().post("/api/admin/tokens/deny", deny.clone()).await.refused(403, "forbidden");
+    let denied = one.admin().post("/api/admin/tokens/deny", deny.clone()).await.ok();
+    assert_eq!(denied["jti"], jti(&stolen));
+    let refused = one.with_token(&stolen).get("/api/admin/whoami").await.refused(401, "token_refused");
+    assert_eq!(refused["detail"], "the token was denied");
+    let is_refused = |answer: &Answer| answer.status == 401;
+    two.with_token(&stolen).wait_for("/api/admin/whoami", is_refused).await;
+    one.with_token(&other).get("/api/admin/whoami").await.ok();
+    let again = one.admin().post("/api/admin/tokens/deny", deny).await.ok();
+    assert_eq!(again, denied, "the first denial stands");
+    // A whole token, as somebody found it, is denied for as long as it would have lived.
+    let found_whole = one.admin().post("/api/admin/tokens/deny", json!({"token": found})).await.ok();
+    assert!(found_whole["expires_at"].as_str() < denied["expires_at"].as_str(), "{found_whole} {denied}");
+    one.with_token(&found).get("/api/admin/whoami").await.refused(401, "token_refused");
+    for body in [json!({}), json!({"jti": "a", "token": found}), json!({"jti": ""}), json!({"token": "x.y.z"})] {
+        one.admin().post("/api/admin/tokens/deny", body).await.refused(422, "invalid");
+    }
+    let two = two.crash().ready().await;
+    two.with_token(&stolen).wait_for("/api/admin/whoami", is_refused).await;
+    assert!(!one.log().contains(&found), "a token reached the log");
+}
+
+#[tokio::test]
+async fn whoever_fails_too_often_is_slowed_and_whoever_has_a_token_is_not() {
+    let base = "[server]\ntrusted_proxies = [\"127.0.0.1/32\"]\n[keys]\nstore = \"memory\"\n";
+    let server = monolith(base).ready().await;
+    let from = async |api: &Api, address: &str| {
+        api.send(Method::GET, "/api/admin/whoami", |request| request.header("x-forwarded-for", address)).await
+    };
+    let eve = server.with_token("a.b.c");
+    let mut slowed = 0;
+    for n in 0..200 {
+        match from(&eve, "198.51.100.7").await {
+            answer if answer.status == 401 => {}
+            answer => {
+                assert!(n >= 100, "the failure {n} was slowed already");
+                answer.refused(429, "too_many_failures");
+                assert_eq!(answer.headers["retry-after"], "1");
+                slowed += 1;
+            }
+        }
+    }
+    assert!(slowed > 0, "two hundred failures in a row were all let through");
+    from(&server.viewer(), "198.51.100.7").await.ok();
+    from(&eve, "198.51.100.8").await.refused(401, "unauthorized");
+    let question = |request: reqwest::RequestBuilder| {
+        request.header("x-forwarded-for", "198.51.100.7").json(&json!({"key": "mono_test_nobody"}))
+    };
+    let verdict = server.anyone().send(Method::POST, "/api/keys/verify", question).await.ok();
+    assert_eq!(verdict["code"], "malformed", "verify is exempt");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_explained_to_whoever_holds_the_configuration() {
+    let builder = monolith(IN_MEMORY);
+    let inspect = |token: &str| -> (bool, String) {
+        let mut child = crate::harness::binary(
+            builder.path(),
+            &[("MONOLITH_PROFILE".to_owned(), "test".to_owned()), ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned())],
+        )
+        .args(["token", "inspect"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+        child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["valid"], output.status.success());
+        (output.status.success(), said["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let good = signed(&json!({"alg": "HS256", "typ": "JWT", "kid": "default"}), JWT_SECRET);
+    assert_eq!(inspect(&good), (true, String::new()));
+    for (token, why) in [
+        ("one.two", "2 parts"),
+        (&signed(&json!({"alg": "HS512", "kid": "default"}), JWT_SECRET), "alg"),
+        (&signed(&json!({"alg": "HS256", "kid": "spring"}), JWT_SECRET), "which are: default"),
+        (&signed(&json!({"alg": "HS256"}), JWT_SECRET), "missing field `kid`"),
+        (&signed(&json!({"alg": "HS256", "kid": "default", "jku": "http://x"}), JWT_SECRET), "unknown field `jku`"),
+        (&signed(&json!({"alg": "HS256", "kid": "default"}), "another"), "not one of the key `default`"),
+    ] {
+        let (valid, reason) = inspect(token);
+        assert!(!valid && reason.contains(why), "{token}: {reason}");
+    }
 }

@@ -61,6 +61,11 @@ impl Client {
         self.call(self.admin(Method::GET, &["logs"])?.query(query)).await
     }
 
+    /// `POST tokens/deny`.
+    pub async fn deny_token(&self, which: &DenyToken) -> Result<DeniedToken, Error> {
+        self.call(self.admin(Method::POST, &["tokens", "deny"])?.json(which)).await
+    }
+
     /// `GET events`, from after an event that was seen, or from now on. What keeps the stream alive is its reader.
     pub async fn events(&self, last_seen: Option<&str>) -> Result<Events, Error> {
         let request = self.admin(Method::GET, &["events"])?.timeout(EVENTS_TIMEOUT);

@@ -2,10 +2,10 @@
 //! writers lock the end of the chain first. Their meaning is in `table`; nothing is decided here.
 
 use super::{
-    Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, entry_of, record_of, revoked_body,
-    told_of,
+    Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, record_of, revoked_body, told_of,
 };
-use crate::audit::{Actor, Entry, GENESIS};
+use crate::audit::Actor;
+use crate::audit::chain::postgres::{append, locked_head};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::keys::follow::{Changes, Told};
@@ -104,7 +104,7 @@ pub(super) async fn revoke(
     postgres
         .call("revoking a key", async |c| {
             let mut tx = c.begin().await?;
-            let (before, _) = locked_head(&mut tx).await?;
+            let before = locked_head(&mut tx).await?.seq;
             let seq = end(&mut tx, kid, reason, change).await?.unwrap_or(before);
             let record = one(&mut tx, kid.as_str()).await?;
             tx.commit().await?;
@@ -145,7 +145,7 @@ pub(super) async fn edit(
     postgres
         .call("changing a key", async |c| {
             let mut tx = c.begin().await?;
-            let (before, _) = locked_head(&mut tx).await?;
+            let before = locked_head(&mut tx).await?.seq;
             let Some(record) = one(&mut tx, kid.as_str()).await? else { return Ok(Ok(None)) };
             let (edited, successor) = match decide(record) {
                 Err(refusal) => return Ok(Err(refusal)),
@@ -162,19 +162,6 @@ pub(super) async fn edit(
             let seq = append(&mut tx, kid.as_str(), Change { kind: edited.kind, actor, at }, edited.body).await?;
             tx.commit().await?;
             Ok(Ok(Some((edited.record, seq))))
-        })
-        .await
-}
-
-pub(super) async fn events(postgres: &Postgres) -> Result<Vec<Entry>, StoreError> {
-    postgres
-        .call("reading the events", async |c| {
-            let rows = sqlx::query(
-                "select seq, (extract(epoch from at) * 1000)::bigint as at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash from key_events order by seq",
-            ).persistent(false)
-            .fetch_all(c)
-            .await?;
-            rows.iter().map(|row| entry_of!(row)).collect()
         })
         .await
 }
@@ -205,46 +192,6 @@ async fn one(c: &mut PgConnection, kid: &str) -> Result<Option<Record>, sqlx::Er
     const ONE: &str = concat!("select ", columns_of_a_record!(), " from api_keys where kid = $1");
     let row = sqlx::query(ONE).persistent(false).bind(kid).fetch_optional(c).await?;
     row.as_ref().map(|row| record_of!(row)).transpose()
-}
-
-/// The end of the chain, held until the transaction ends.
-async fn locked_head(c: &mut PgConnection) -> Result<(i64, [u8; 32]), sqlx::Error> {
-    let row = sqlx::query("select seq, hash from key_chain_head where id = 1 for update")
-        .persistent(false)
-        .fetch_one(c)
-        .await?;
-    Ok((row.try_get("seq")?, row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or(GENESIS)))
-}
-
-/// Adds the event of a change; the caller's transaction locks the end of the chain.
-async fn append(c: &mut PgConnection, kid: &str, change: Change<'_>, body: String) -> Result<i64, sqlx::Error> {
-    let head = locked_head(c).await?;
-    let entry = Entry::next(head, change.at, change.actor, change.kind, kid, body);
-    sqlx::query(
-        "insert into key_events (seq, at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash) \
-         values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .persistent(false)
-    .bind(entry.seq)
-    .bind(entry.at.millis())
-    .bind(&entry.subject)
-    .bind(&entry.kind)
-    .bind(&entry.actor)
-    .bind(&entry.role)
-    .bind(&entry.ip)
-    .bind(&entry.request_id)
-    .bind(&entry.body)
-    .bind(entry.prev_hash.as_slice())
-    .bind(entry.hash.as_slice())
-    .execute(&mut *c)
-    .await?;
-    sqlx::query("update key_chain_head set seq = $1, hash = $2 where id = 1")
-        .persistent(false)
-        .bind(entry.seq)
-        .bind(entry.hash.as_slice())
-        .execute(c)
-        .await?;
-    Ok(entry.seq)
 }
 
 async fn repeated(

@@ -1,0 +1,16 @@
+-- Tokens that are refused before their time, and what was taken into the chain from a spool.
+-- Times are milliseconds since the epoch. May be applied by hand, also twice: sqlite3 FILE < 0005_audit.sql
+
+-- Each denial is an event of the chain too; `seq` is the number of that event, so that replicas read what is new.
+create table if not exists denied_tokens (
+    jti text primary key not null,
+    seq integer not null,
+    expires_at integer not null
+);
+create index if not exists denied_tokens_seq on denied_tokens (seq);
+
+-- Entries that waited in a spool: one that is here was chained, and is not chained again.
+create table if not exists audit_taken (
+    id text primary key not null,
+    taken_at integer not null
+);
