@@ -133,6 +133,12 @@ impl Postgres {
         self.pooler
     }
 
+    /// The limit of one piece of work.
+    #[must_use]
+    pub(crate) const fn operation_timeout(&self) -> Duration {
+        self.operation_timeout
+    }
+
     /// How many connections there are, and how many of them are idle.
     #[must_use]
     pub fn pool_size(&self) -> (u32, u32) {
@@ -153,6 +159,11 @@ impl Postgres {
 
 /// Whether the connection can no longer be trusted after this error.
 fn breaks_connection(error: &sqlx::Error) -> bool {
+    // The server ended the session and says why: class 57P, and transactions whose client was silent.
+    let ended = |code: &str| code.starts_with("57P") || code == "25P03" || code == "25P04";
+    if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| ended(&code)) {
+        return true;
+    }
     !matches!(
         error,
         sqlx::Error::Database(_)

@@ -2,32 +2,42 @@
 //! times and leases by the clock of the database. Rules and statements stand apart; nothing here starts a run.
 
 mod accounts; // rules: what became of each expected tick
+mod answers; // what it says
 mod book; // what the rules ask of a database
 mod claims; // rules: up to the start of a run
 mod controls; // rules: what operators do
 mod ends; // rules: the end of a run
+mod frames; // the transaction around the rules
+mod group; // ends that come together are written together
 mod postgres; // Postgres' statements
 mod reads; // rules: what is shown and kept
+mod rows; // rows of either dialect, as values
 mod schedules; // rules: workers and their ticks
 mod sqlite; // SQLite's statements
 mod takeover; // rules: from what is declared to rows
 
 pub(crate) use accounts::Asked;
+pub(crate) use answers::{Claim, Finish, Materialised, Overview, Recorded, Start, WorkerRecord};
 pub(super) use book::Book;
 pub(super) use ends::finish as finish_in;
+pub(super) use frames::idle_limit;
+pub(super) use postgres::PostgresBook;
 pub(crate) use takeover::{Occasion, TakenOver};
 
 use super::due;
 use super::plan::{Identity, Plan};
-use super::run::{Done, Output, RunId, RunKind, RunState};
-use super::view::{Counts, OutputView, Page, Pause, RunView, Ticks};
+use super::run::{Done, Output, RunId};
+use super::view::{OutputView, Page, RunView, Ticks};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::Home;
+use crate::settings::stores::Pooler;
 use crate::settings::workers::{History, Worker};
 use crate::store::database::Kind;
 use crate::store::{Database, StoreError};
 use book::{Claims as _, Controls as _, Ends as _, History as _, Holding, Schedules as _};
+use frames::{change, look};
+use group::Group;
 use sqlx::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -47,240 +57,18 @@ pub(crate) struct Ledger {
     database: Database,
     replica: Arc<str>,
     lease: Duration,
+    /// Shared by all clones: their ends come together.
+    group: Arc<Group>,
 }
-
-/// A run that this replica holds, and the epoch that proves it.
-#[derive(Debug, Clone)]
-pub(crate) struct Claim {
-    pub(crate) run: RunId,
-    pub(crate) epoch: i64,
-    pub(crate) worker: Arc<Worker>,
-    pub(crate) kind: RunKind,
-    pub(crate) tick_at: Option<Timestamp>,
-    /// When it should start, by the clock of the database.
-    pub(crate) at: Timestamp,
-}
-
-/// What became of the wish to start a claimed run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// It runs.
-    Started { attempt: u32, lateness: Duration },
-    /// Another run of the worker is in progress; it was recorded as skipped.
-    Overlapped,
-    /// Another run of the worker comes first; it was put back.
-    Waits,
-    /// Somebody else holds it, or it was withdrawn.
-    Lost,
-}
-
-/// What became of the wish to record an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finish {
-    /// It is recorded, now or by an earlier try whose answer was lost.
-    Recorded { state: RunState, at: Timestamp },
-    /// The lease was lost: somebody else records the end.
-    Lost,
-}
-
-/// Ticks that came to their end without an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    pub(crate) worker: WorkerName,
-    pub(crate) state: RunState,
-    pub(crate) reason: &'static str,
-    pub(crate) count: u64,
-}
-
-/// What one look at the due schedules did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Materialised {
-    pub(crate) queued: usize,
-    pub(crate) recorded: Vec<Recorded>,
-    /// Whether there is more to do at once.
-    pub(crate) more: bool,
-    /// Whether rows were left to others who were writing them; what those do not do is looked at again soon.
-    pub(crate) passed_over: bool,
-}
-
-/// What is recorded of a worker.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct WorkerRecord {
-    pub(crate) spec_hash: String,
-    pub(crate) next_at: Option<Timestamp>,
-    pub(crate) paused: Option<Pause>,
-    pub(crate) last_run: Option<RunView>,
-    pub(crate) last_success_at: Option<Timestamp>,
-    pub(crate) consecutive_failures: u32,
-    pub(crate) running: bool,
-    /// When the oldest run that is not started should have been.
-    pub(crate) waiting_since: Option<Timestamp>,
-    pub(crate) counts_24h: Counts,
-}
-
-/// All that is recorded of workers, at one instant.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Overview {
-    pub(crate) now: Timestamp,
-    pub(crate) workers: BTreeMap<WorkerName, WorkerRecord>,
-}
-
-/// Work that changes something, in one transaction of its own.
-macro_rules! change {
-    ($ledger:expr, $what:literal, |$book:ident| $work:expr) => {
-        match $ledger.database.kind() {
-            Kind::Sqlite(sqlite) => {
-                let work = async |c: &mut sqlx::SqliteConnection| {
-                    let mut tx = c.begin_with("begin immediate").await?;
-                    let $book = &mut *tx;
-                    let done = $work.await?;
-                    tx.commit().await?;
-                    Ok(done)
-                };
-                sqlite.call($what, work).await
-            }
-            Kind::Postgres(postgres) => {
-                let work = async |c: &mut sqlx::PgConnection| {
-                    let mut tx = c.begin().await?;
-                    let $book = &mut *tx;
-                    let done = $work.await?;
-                    tx.commit().await?;
-                    Ok(done)
-                };
-                postgres.call($what, work).await
-            }
-        }
-    };
-}
-
-/// Work that only reads: on SQLite it takes no lock. A pooler in transaction mode wants a transaction for it all the same.
-macro_rules! look {
-    ($ledger:expr, $what:literal, |$book:ident| $work:expr) => {
-        match $ledger.database.kind() {
-            Kind::Sqlite(sqlite) => {
-                let work = async |c: &mut sqlx::SqliteConnection| {
-                    let mut tx = c.begin().await?;
-                    let $book = &mut *tx;
-                    $work.await
-                };
-                sqlite.call($what, work).await
-            }
-            Kind::Postgres(postgres) => {
-                let work = async |c: &mut sqlx::PgConnection| {
-                    let mut tx = c.begin().await?;
-                    let $book = &mut *tx;
-                    let done = $work.await?;
-                    tx.commit().await?;
-                    Ok(done)
-                };
-                postgres.call($what, work).await
-            }
-        }
-    };
-}
-
-/// A run as it is shown, from a row of either dialect.
-macro_rules! run_view {
-    ($row:expr) => {{
-        use crate::work::ledger::{instant, run_id, small, unexpected, worker_name};
-        let row = $row;
-        let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(instant);
-        let (kind, state): (String, String) = (row.try_get("kind")?, row.try_get("state")?);
-        let due_at = crate::clock::Timestamp::from_millis(row.try_get("due_at")?);
-        let (started_at, finished_at) = (time("started_at")?, time("finished_at")?);
-        let length = |from: crate::clock::Timestamp, to: crate::clock::Timestamp| {
-            u64::try_from(to.since(from).as_millis()).unwrap_or(u64::MAX)
-        };
-        Ok(crate::work::view::RunView {
-            id: run_id(row.try_get("id")?)?,
-            worker: worker_name(row.try_get("worker")?)?,
-            kind: crate::work::run::RunKind::parse(&kind).ok_or_else(|| unexpected("kind", &kind))?,
-            tick_at: time("tick_at")?,
-            due_at,
-            state: crate::work::run::RunState::parse(&state).ok_or_else(|| unexpected("state", &state))?,
-            reason: row.try_get("reason")?,
-            replica: row.try_get("owner")?,
-            attempt: small(row.try_get("attempt")?),
-            attempts: Vec::new(),
-            started_at,
-            finished_at,
-            duration_ms: started_at.zip(finished_at).map(|(from, to)| length(from, to)),
-            lateness_ms: started_at.map(|at| length(due_at, at)),
-            exit_code: row.try_get("exit_code")?,
-            result: row.try_get("result")?,
-            error: row.try_get("error")?,
-            output_bytes: u64::try_from(row.try_get::<i64, _>("output_bytes")?).unwrap_or(0),
-            output_truncated: row.try_get("output_truncated")?,
-            requested_by: row.try_get("requested_by")?,
-            range: time("range_from")?.zip(time("range_to")?),
-            count: u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or(0),
-        })
-    }};
-}
-
-/// What the ledger holds of a declaration, from a row of either dialect.
-macro_rules! stored_row {
-    ($row:expr) => {{
-        let row = $row;
-        Ok(crate::work::ledger::book::Stored {
-            worker: row.try_get("worker")?,
-            spec_hash: row.try_get("spec_hash")?,
-            schedule: row.try_get("schedule")?,
-            next_at: row.try_get("next_at")?,
-            retired: row.try_get("retired")?,
-            paused_at: row.try_get("paused_at")?,
-            paused_until: row.try_get("paused_until")?,
-            by: row.try_get("updated_by")?,
-        })
-    }};
-}
-
-/// What was recorded of a tick, from a row of either dialect.
-macro_rules! tick_row {
-    ($row:expr) => {{
-        let row = $row;
-        Ok(crate::work::ledger::book::TickRow {
-            id: crate::work::ledger::run_id(row.try_get("id")?)?,
-            at: row.try_get("at")?,
-            to: row.try_get("upto")?,
-            n: row.try_get("count")?,
-            state: row.try_get("state")?,
-            reason: row.try_get("reason")?,
-            spec_hash: row.try_get("spec_hash")?,
-        })
-    }};
-}
-
-/// The row of a worker, from a row of either dialect.
-macro_rules! record_row {
-    ($row:expr) => {{
-        let row = $row;
-        let by: Option<String> = row.try_get("paused_by")?;
-        let (reason, until) =
-            (row.try_get("pause_reason")?, crate::work::ledger::instant(row.try_get("paused_until")?));
-        let paused_at: Option<i64> = row.try_get("paused_at")?;
-        let paused = crate::work::ledger::instant(paused_at).map(|at| crate::work::view::Pause {
-            by: by.unwrap_or_default(),
-            at,
-            reason,
-            until,
-        });
-        Ok(crate::work::ledger::book::RecordRow {
-            worker: row.try_get("worker")?,
-            spec_hash: row.try_get("spec_hash")?,
-            next_at: row.try_get("next_at")?,
-            paused,
-            last_success_at: row.try_get("last_success_at")?,
-            consecutive_failures: row.try_get("consecutive_failures")?,
-        })
-    }};
-}
-
-use {record_row, run_view, stored_row, tick_row};
 
 impl Ledger {
     pub(crate) fn new(plan: &Plan, identity: &Identity) -> Self {
-        Self { database: plan.ledger.clone(), replica: identity.replica.as_str().into(), lease: plan.scheduler.lease }
+        Self {
+            database: plan.ledger.clone(),
+            replica: identity.replica.as_str().into(),
+            lease: plan.scheduler.lease,
+            group: Arc::default(),
+        }
     }
 
     /// Whether an action on this store can commit together with the record of its end.
@@ -418,11 +206,9 @@ impl Ledger {
         change!(self, "writing a run's output", |book| book.write_output(&held, output))
     }
 
-    /// Records the end of an attempt.
-    pub(crate) async fn finish(&self, claim: &Claim, done: &Done) -> Result<Finish, StoreError> {
-        let ended = [(claim, done)];
-        let finishes = change!(self, "recording a run's end", |book| finish_in(book, &ended))?;
-        Ok(finishes.first().copied().unwrap_or(Finish::Lost))
+    /// Records the ends of attempts in one transaction.
+    async fn finish_together(&self, ended: &[(&Claim, &Done)]) -> Result<Vec<Finish>, StoreError> {
+        change!(self, "recording the ends of runs", |book| finish_in(book, ended))
     }
 
     /// Judges runs whose lease has run out: what was not started goes back, what was is tried again or lost.
@@ -472,36 +258,6 @@ impl Ledger {
     fn lease_millis(&self) -> i64 {
         i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX / 2)
     }
-}
-
-/// How many there are of each.
-fn tallied(names: Vec<String>) -> Vec<(String, u64)> {
-    let mut tally: BTreeMap<String, u64> = BTreeMap::new();
-    for name in names {
-        *tally.entry(name).or_default() += 1;
-    }
-    tally.into_iter().collect()
-}
-
-/// A value that this program did not write.
-fn unexpected(what: &'static str, text: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("{what} `{}`", text.chars().take(80).collect::<String>()).into())
-}
-
-fn worker_name(text: &str) -> Result<WorkerName, sqlx::Error> {
-    WorkerName::parse(text).map_err(|_| unexpected("worker", text))
-}
-
-fn run_id(text: &str) -> Result<RunId, sqlx::Error> {
-    RunId::parse(text).ok_or_else(|| unexpected("run", text))
-}
-
-fn instant(millis: Option<i64>) -> Option<Timestamp> {
-    millis.map(Timestamp::from_millis)
-}
-
-fn small(number: i64) -> u32 {
-    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

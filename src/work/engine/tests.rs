@@ -6,9 +6,11 @@ use crate::settings::workers::Worker;
 use crate::store::Database;
 use crate::store::database::Kind;
 use crate::work::fixture::{
-    On, Replica, due_in, execute, file, memory, new_database, number, on_each_ledger, plan, postgres, shell, sql,
-    until, with_lease, worker,
+    On, Replica, due_in, execute, expire, file, ledger, memory, new_database, number, on_each_ledger, plan, postgres,
+    shell, sql, until, with_lease, worker,
 };
+use crate::work::ledger::{Finish, Occasion};
+use crate::work::run::Done;
 use crate::work::{RunKind, RunState, WorkEvent, WorkerState};
 use std::time::Duration;
 use tempfile::tempdir;
@@ -172,6 +174,24 @@ async fn a_run_whose_replica_died_is_made_by_another() {
     let made: Vec<_> =
         run.attempts.iter().map(|attempt| (attempt.replica.as_str(), attempt.outcome.as_deref())).collect();
     assert_eq!(made, [("a", Some("crashed")), ("b", Some("succeeded"))]);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_just_started_leaves_others_a_lease_to_renew() {
+    let folder = tempdir().unwrap();
+    let database = file(folder.path()).await;
+    let make = || plan(&database, [worker("one", shell("true")), worker("two", shell("true"))]);
+    let cut_off = ledger(&make(), "cut off");
+    cut_off.take_over(&make().workers, Occasion::Start).await.unwrap();
+    cut_off.run_now(&make().workers["one"], "ada").await.unwrap();
+    let claims = cut_off.claim(&make().workers, 9).await.unwrap();
+    cut_off.start(&claims).await.unwrap();
+    expire(&database).await;
+    let fresh = Replica::start("fresh", make());
+    // By then it has had its look.
+    assert_eq!(fresh.run_now("two").await.state, RunState::Succeeded);
+    assert_eq!(cut_off.heartbeat(&[(claims[0].run, claims[0].epoch)]).await.unwrap().len(), 1);
+    assert!(matches!(cut_off.finish(&claims[0], &Done::succeeded(None)).await, Ok(Finish::Recorded { .. })));
 }
 
 #[tokio::test]

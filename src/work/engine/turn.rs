@@ -1,27 +1,29 @@
 //! The loop: record what will be due, claim it, hold it until its instant, start it, renew what is held, judge what died.
 //! A timer or a notice wakes it; every duty that fails stays due and is tried again.
 
+mod duties; // all but runs
+mod runs; // from the claim to the free slot
+
 use super::Work;
-use super::attempt;
 use super::clock::Clock;
 use super::trouble::{Trouble, jittered};
 use crate::name::WorkerName;
-use crate::settings::policy::{Overlap, Which};
 use crate::store::StoreError;
-use crate::work::action::{Job, Live};
+use crate::work::action::Job;
 use crate::work::event::WorkEvent;
-use crate::work::ledger::{Claim, Ledger, Materialised, Occasion, Recorded, Start};
+use crate::work::ledger::{Claim, Ledger};
 use crate::work::plan::Plan;
-use crate::work::run::{RunId, RunState};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often the ledger is looked at for what other replicas queued or left behind.
 const POLL: Duration = Duration::from_millis(1_200);
+/// A silence of the ledger that says nothing: it is looked at each [`POLL`], and a look may take as long.
+const SILENCE: Duration = POLL.saturating_mul(2);
 /// How soon schedules are looked at again that another replica was writing: well within the horizon.
 const PASSED_OVER: Duration = Duration::from_millis(100);
 /// How often old runs are deleted.
@@ -48,6 +50,8 @@ struct Engine<'w> {
     running: HashMap<Id, Job>,
     tasks: JoinSet<()>,
     trouble: Trouble,
+    /// When the ledger answered last.
+    heard: Instant,
     /// Fires when nothing more may begin.
     stop: CancellationToken,
     /// Whether the last claim filled every slot, so that a free one is worth a look.
@@ -74,7 +78,7 @@ pub(super) async fn run(work: &Work, stop: CancellationToken, cut: CancellationT
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = engine.tasks.join_next_with_id() => engine.ended(ended),
+            Some(ended) = engine.tasks.join_next_with_id() => engine.ended_together(ended),
             () = work.0.wake.notified() => engine.look_now(),
             () = sleep_until(wake) => {}
         }
@@ -88,7 +92,9 @@ impl<'w> Engine<'w> {
         let plan = work.plan();
         let now = Instant::now();
         let (retain, watch) = (now + jittered(RETAIN), now + WATCH);
-        let next = Next { poll: now, claim: now, beat: now, reap: now, retain, watch, again: now };
+        // Whoever starts may have been away, and so may everybody else.
+        let reap = now + plan.scheduler.lease;
+        let next = Next { poll: now, claim: now, beat: now, reap, retain, watch, again: now };
         Self {
             work,
             ledger: work.ledger(&plan),
@@ -100,6 +106,7 @@ impl<'w> Engine<'w> {
             running: HashMap::new(),
             tasks: JoinSet::new(),
             trouble: Trouble::None,
+            heard: now,
             stop,
             full: false,
             next,
@@ -123,18 +130,30 @@ impl<'w> Engine<'w> {
             return;
         }
         match self.duties().await {
-            Ok(()) if self.trouble.answered() => {
-                // Others were cut off, too: they get the time to renew before anybody judges them.
-                self.next.reap = Instant::now() + self.plan.scheduler.lease;
-                self.work.tell(&WorkEvent::LedgerBack);
+            Ok(()) => {
+                self.heard();
+                if self.trouble.answered() {
+                    self.next.reap = self.heard + self.plan.scheduler.lease;
+                    self.work.tell(&WorkEvent::LedgerBack);
+                }
             }
-            Ok(()) => {}
             Err(error) => {
                 if self.trouble.failed(&error) {
                     self.work.tell(&WorkEvent::LedgerAway { error: error.to_string() });
                 }
             }
         }
+    }
+
+    /// Takes note that the ledger answers. After a silence, whether the ledger was away or this process was frozen, others may have been
+    /// cut off, too: they get the time to renew before this replica judges them.
+    fn heard(&mut self) {
+        let now = Instant::now();
+        let lease = self.plan.scheduler.lease;
+        if now.duration_since(self.heard) > (lease / 2).max(SILENCE) {
+            self.next.reap = now + lease;
+        }
+        self.heard = now;
     }
 
     /// What must be on time comes first.
@@ -144,6 +163,7 @@ impl<'w> Engine<'w> {
         if due(self.next.beat) {
             self.beat().await?;
         }
+        self.heard();
         if due(self.next.poll) {
             self.poll().await?;
         }
@@ -158,196 +178,6 @@ impl<'w> Engine<'w> {
         if due(self.next.watch) {
             self.watch().await?;
         }
-        Ok(())
-    }
-
-    async fn take_over(&mut self) -> Result<(), StoreError> {
-        let plan = self.work.plan();
-        if !Arc::ptr_eq(&plan, &self.plan) {
-            self.ledger = self.work.ledger(&plan);
-            self.plan = plan;
-        }
-        let before = self.stands_for.clone();
-        let occasion = match &before {
-            None => Occasion::Start,
-            Some(before) if !Arc::ptr_eq(before, &self.plan) => Occasion::Reload(&before.workers),
-            Some(_) if !self.split.is_empty() && due(self.next.again) => Occasion::Start,
-            Some(_) => return Ok(()),
-        };
-        let taken = self.ledger.take_over(&self.plan.workers, occasion).await?;
-        self.work.tell_recorded(&taken.recorded);
-        for worker in taken.split.difference(&self.split) {
-            tracing::warn!(%worker, "another replica stands for another declaration of {worker}; this one leaves it alone");
-        }
-        self.split = taken.split;
-        self.stands_for = Some(Arc::clone(&self.plan));
-        self.next.again = Instant::now() + self.plan.scheduler.lease;
-        self.look_now();
-        Ok(())
-    }
-
-    async fn poll(&mut self) -> Result<(), StoreError> {
-        let asked = Instant::now();
-        let reading = Clock::read(asked, self.ledger.now().await?);
-        self.clock = Some(self.clock.map_or(reading, |clock| clock.better(reading)));
-        let done = self.ledger.materialise(&self.plan.workers).await?;
-        self.work.tell_recorded(&done.recorded);
-        if due(self.next.reap) {
-            let recorded = self.ledger.reap(&self.plan.workers).await?;
-            self.tell_lost(&recorded);
-        }
-        self.cancel_unwanted().await?;
-        self.next.claim = Instant::now();
-        self.next.poll = Instant::now() + next_look(&done);
-        Ok(())
-    }
-
-    /// Stops runs that somebody, on whichever replica, wants to stop.
-    async fn cancel_unwanted(&self) -> Result<(), StoreError> {
-        let running: Vec<RunId> = self.running.values().map(|job| job.claim.run).collect();
-        if running.is_empty() {
-            return Ok(());
-        }
-        for (run, by) in self.ledger.cancels(&running).await? {
-            if let Some(job) = self.running.values().find(|job| job.claim.run == run) {
-                // A second wish changes nothing.
-                drop(job.unwanted_by.set(by));
-                job.cancel.cancel();
-            }
-        }
-        Ok(())
-    }
-
-    fn tell_lost(&self, recorded: &[Recorded]) {
-        for lost in recorded {
-            tracing::warn!(worker = %lost.worker, "a run is lost: its replicas died again and again");
-        }
-        self.work.tell_recorded(recorded);
-    }
-
-    async fn claim(&mut self) -> Result<(), StoreError> {
-        let slots = self.plan.scheduler.max_concurrent_runs;
-        let free = slots.saturating_sub(self.held.len() + self.running.len());
-        let free = if self.stop.is_cancelled() { 0 } else { free };
-        let wanted = free.min(BATCH);
-        let claims = if wanted == 0 { Vec::new() } else { self.ledger.claim(&self.plan.workers, wanted).await? };
-        let more = claims.len() == wanted;
-        self.full = more && wanted == free;
-        self.next.claim = if more && wanted < free { Instant::now() } else { self.next.poll };
-        self.held.extend(claims);
-        Ok(())
-    }
-
-    /// Starts what is held and due, oldest first.
-    async fn start(&mut self) -> Result<(), StoreError> {
-        let Some(clock) = self.clock else { return Ok(()) };
-        let now = Instant::now();
-        let (mut ripe, waiting) = self.held.drain(..).partition::<Vec<_>, _>(|claim| clock.local(claim.at) <= now);
-        self.held = waiting;
-        ripe.sort_by_key(|claim| (claim.at, claim.run));
-        if self.stop.is_cancelled() {
-            self.held.append(&mut ripe);
-        }
-        while !ripe.is_empty() {
-            let some: Vec<Claim> = ripe.drain(..ripe.len().min(BATCH)).collect();
-            match self.ledger.start(&some).await {
-                Ok(starts) => some.into_iter().zip(starts).for_each(|(claim, start)| self.started(claim, start)),
-                Err(error) => {
-                    self.held.extend(some.into_iter().chain(ripe));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn started(&mut self, claim: Claim, start: Start) {
-        let (worker, run) = (claim.worker.name.clone(), claim.run);
-        match start {
-            Start::Started { attempt, lateness } => {
-                self.work.tell(&WorkEvent::Started { worker, run, lateness });
-                self.spawn(claim, attempt);
-            }
-            Start::Overlapped => {
-                let (state, reason, count) = (RunState::Skipped, "overlap", 1);
-                self.work.tell(&WorkEvent::Recorded { worker, state, reason, count });
-                self.freed();
-            }
-            Start::Waits | Start::Lost => self.freed(),
-        }
-    }
-
-    /// The one place where a task is made: it ends with this loop.
-    fn spawn(&mut self, claim: Claim, attempt: u32) {
-        let live = Live::new(self.plan.scheduler.history.max_output, claim.worker.action.hidden());
-        let job = Job {
-            attempt,
-            live: Arc::new(live),
-            outbound: Arc::clone(&self.work.0.outbound),
-            deadline: Instant::now() + claim.worker.timeout,
-            claim,
-            plan: Arc::clone(&self.plan),
-            ledger: self.ledger.clone(),
-            env: Arc::clone(&self.work.0.env),
-            cancel: CancellationToken::new(),
-            unwanted_by: Arc::default(),
-        };
-        let task = self.tasks.spawn(attempt::make(self.work.clone(), job.clone()));
-        self.running.insert(task.id(), job);
-    }
-
-    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
-        let Some(job) = self.running.remove(&id) else {
-            return;
-        };
-        match ended {
-            Err(error) if error.is_panic() => self.bury(job.clone()),
-            _ => self.freed(),
-        }
-        // What waited for this run need not wait for the next look.
-        let policy = &job.claim.worker.policy;
-        if policy.overlap == Overlap::Queue || policy.catch_up.which == Which::All {
-            self.next.claim = Instant::now();
-        }
-    }
-
-    /// The run is still ours: its lease is renewed until its end is recorded. Where that fails, too, the lease runs out.
-    fn bury(&mut self, job: Job) {
-        tracing::error!(worker = %job.claim.worker.name, run = %job.claim.run, "an attempt ended by a fault of this program");
-        if job.attempt > 0 {
-            let task = self.tasks.spawn(attempt::bury(self.work.clone(), job.clone()));
-            self.running.insert(task.id(), Job { attempt: 0, ..job });
-        }
-    }
-
-    /// A slot is free: worth a look if somebody was turned away.
-    fn freed(&mut self) {
-        if self.full {
-            self.next.claim = Instant::now();
-        }
-    }
-
-    async fn beat(&mut self) -> Result<(), StoreError> {
-        let running = self.running.values().map(|job| &job.claim);
-        let held: Vec<(RunId, i64)> = self.held.iter().chain(running).map(|claim| (claim.run, claim.epoch)).collect();
-        self.ledger.sign().await?;
-        if !held.is_empty() {
-            let kept = self.ledger.heartbeat(&held).await?;
-            self.held.retain(|claim| kept.contains(&claim.run));
-            for job in self.running.values().filter(|job| !kept.contains(&job.claim.run)) {
-                job.cancel.cancel();
-            }
-        }
-        self.next.beat = Instant::now() + self.plan.scheduler.lease / 3;
-        Ok(())
-    }
-
-    async fn watch(&mut self) -> Result<(), StoreError> {
-        for worker in self.ledger.watchdog(&self.plan.workers).await? {
-            tracing::warn!(%worker, "a schedule had stopped and was started again");
-        }
-        self.next.watch = Instant::now() + WATCH;
         Ok(())
     }
 
@@ -381,14 +211,30 @@ impl<'w> Engine<'w> {
     }
 }
 
-fn next_look(done: &Materialised) -> Duration {
-    match done {
-        Materialised { more: true, .. } => Duration::ZERO,
-        Materialised { passed_over: true, .. } => PASSED_OVER,
-        _ => jittered(POLL),
-    }
-}
-
 fn due(at: Instant) -> bool {
     Instant::now() >= at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::fixture::{Told, memory, plan, shell, worker};
+    use crate::work::plan::Identity;
+
+    async fn judges_in(silence: Duration) -> Duration {
+        let plan = plan(&memory().await, [worker("one", shell("true"))]);
+        let identity = Identity { replica: "a".into() };
+        let work = Work::new(identity, crate::work::BaseEnv::default(), plan, Arc::new(Told::default()));
+        let mut engine = Engine::new(&work, CancellationToken::new());
+        engine.next.reap = Instant::now();
+        engine.heard = Instant::now().checked_sub(silence).unwrap();
+        engine.heard();
+        engine.next.reap.saturating_duration_since(Instant::now())
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_was_cut_off_or_frozen_judges_nobody_for_a_lease() {
+        assert_eq!(judges_in(Duration::from_secs(1)).await, Duration::ZERO, "a look took its time");
+        assert!(judges_in(Duration::from_secs(8)).await > Duration::from_secs(14), "others were silent, too");
+    }
 }

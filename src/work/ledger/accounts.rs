@@ -2,8 +2,8 @@
 //! Nothing here runs anything: what is backfilled is queued.
 
 use super::book::{Answer, Book, NewTick, TickRow};
+use super::rows::unexpected;
 use super::takeover::{span, whole_stretch};
-use super::unexpected;
 use crate::clock::Timestamp;
 use crate::settings::schedule::Schedule;
 use crate::settings::workers::Worker;

@@ -2,7 +2,8 @@
 //! After the claim every write names the epoch; where it matches nothing, the lease was lost.
 
 use super::book::{Answer, Book, Candidate, Claimed, Holding, Open, Starting};
-use super::{Claim, Ledger, Recorded, Start, Workers, unexpected};
+use super::rows::{small, unexpected};
+use super::{Claim, Ledger, Recorded, Start, Workers};
 use crate::clock::Timestamp;
 use crate::settings::workers::Worker;
 use crate::work::due::{self, InTheWay, Ripe, Turn};
@@ -166,7 +167,7 @@ fn begin(claim: &Claim, row: &Claimed, now: Timestamp) -> (Start, Starting) {
     let attempt = row.attempt + 1;
     let lateness = if row.first { started_at.saturating_sub(row.due_at) } else { 0 };
     let start = Start::Started {
-        attempt: super::small(attempt),
+        attempt: small(attempt),
         lateness: Duration::from_millis(u64::try_from(lateness).unwrap_or(0)),
     };
     let worker = claim.worker.name.to_string();

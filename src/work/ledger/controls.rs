@@ -2,8 +2,9 @@
 //! A pause ends no run in progress, and each tick that it leaves out is recorded.
 
 use super::book::{Answer, Book, Stored};
+use super::rows::worker_name;
 use super::takeover::{PAUSED, span, whole_stretch};
-use super::{Recorded, Workers, schedules, worker_name};
+use super::{Recorded, Workers, schedules};
 use crate::clock::Timestamp;
 use crate::settings::workers::Worker;
 use crate::work::run::{RunId, RunState};

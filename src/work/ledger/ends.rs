@@ -2,7 +2,8 @@
 //! What follows an end or a crash is decided by `due`; here it is written, once.
 
 use super::book::{Answer, Book, Count, Crash, End, Ending, Expired, Health};
-use super::{Claim, Finish, REAP_BATCH, Recorded, Workers, claims, small, unexpected, worker_name};
+use super::rows::{small, unexpected, worker_name};
+use super::{Claim, Finish, REAP_BATCH, Recorded, Workers, claims};
 use crate::clock::Timestamp;
 use crate::settings::policy::Policy;
 use crate::work::due;

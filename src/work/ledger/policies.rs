@@ -8,6 +8,7 @@ use crate::work::fixture::{
     On, due_ago, due_in, expire, ledger, millis, name, number, on_each_ledger, plan, set_instant, shell, worker,
     workers,
 };
+use crate::work::run::{RunKind, RunState};
 use crate::work::view::TickOutcome;
 
 /// A worker each second.

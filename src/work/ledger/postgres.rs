@@ -9,7 +9,23 @@ mod ends; // the ends of runs
 mod history; // what was recorded, and how long it is kept
 mod schedules; // workers and their ticks
 
-use super::{instant, run_id, small};
+use super::rows::{instant, run_id, small};
+use crate::settings::stores::Pooler;
+use sqlx::PgConnection;
+
+/// A connection as the rules see it.
+pub(in crate::work) struct PostgresBook<'c> {
+    connection: &'c mut PgConnection,
+    /// Whether the server keeps a statement under a name, so that it is parsed and planned once for each connection. Behind a pooler in
+    /// transaction mode another client's names would meet it.
+    keeps: bool,
+}
+
+impl<'c> PostgresBook<'c> {
+    pub(in crate::work) fn new(connection: &'c mut PgConnection, pooler: Pooler) -> Self {
+        Self { connection, keeps: pooler == Pooler::None }
+    }
+}
 
 /// A column as milliseconds since the epoch.
 macro_rules! ms {

@@ -2,7 +2,8 @@
 //! Nothing here changes a run, and nothing is counted over the runs.
 
 use super::book::{Answer, Book};
-use super::{Overview, RETAIN_BATCH, WorkerRecord, instant, small, worker_name};
+use super::rows::{instant, small, worker_name};
+use super::{Overview, RETAIN_BATCH, WorkerRecord};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::workers::History;

@@ -8,4 +8,4 @@ mod ends; // the ends of runs
 mod history; // what was recorded, and how long it is kept
 mod schedules; // workers and their ticks
 
-use super::{instant, run_id, small};
+use super::rows::{instant, run_id, small};

@@ -2,7 +2,8 @@
 //! A replica that starts never overrules one that lives; a reload is an operator's word and does.
 
 use super::book::{Answer, Book, Declared, NewSpan, Period, Stored};
-use super::{Ledger, Recorded, Workers, schedules, worker_name};
+use super::rows::worker_name;
+use super::{Ledger, Recorded, Workers, schedules};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::schedule::Schedule;

@@ -7,7 +7,7 @@ use crate::work::fixture::{
     On, due_in, execute, expire, ledger, memory, millis, number, on_each_ledger, plan, set_instant, shell, until,
     with_lease, worker, workers,
 };
-use crate::work::run::Verdict;
+use crate::work::run::{RunState, Verdict};
 use sqlx::PgConnection;
 
 fn seconds(period: u64) -> Schedule {
@@ -114,6 +114,85 @@ async fn a_worker_that_is_gone_is_retired_and_comes_back(on: On) {
         number(&database, "select count(*) from work_schedule where retired_at is null and next_at is not null").await,
         1
     );
+}
+
+async fn ends_that_come_together_are_each_recorded_as_what_they_were(on: On) {
+    let database = on.open().await;
+    let list = (0..40).map(|n| worker(&format!("w{n}"), shell("true")));
+    let plan = plan(&database, list);
+    let a = ledger(&plan, "a");
+    start(&a, &plan.workers).await;
+    due_in(&database, 0).await;
+    a.materialise(&plan.workers).await.unwrap();
+    let claims = a.claim(&plan.workers, 99).await.unwrap();
+    a.start(&claims).await.unwrap();
+    execute(&database, "update work_run set epoch = 9 where worker = 'w7'").await;
+    let end = async |claim: &Claim| {
+        let done = if claim.worker.name.as_str() == "w3" { Done::failed("no") } else { Done::succeeded(None) };
+        a.finish(claim, &done).await.unwrap()
+    };
+    let finishes = futures_util::future::join_all(claims.iter().map(end)).await;
+    for (claim, finish) in claims.iter().zip(finishes) {
+        match claim.worker.name.as_str() {
+            "w7" => assert_eq!(finish, Finish::Lost),
+            "w3" => assert!(matches!(finish, Finish::Recorded { state: RunState::Failed, .. })),
+            _ => assert!(matches!(finish, Finish::Recorded { state: RunState::Succeeded, .. })),
+        }
+    }
+    assert_eq!(number(&database, "select count(*) from work_run where state = 'succeeded'").await, 38);
+}
+
+async fn an_end_that_the_database_refuses_does_not_take_others_with_it(on: On) {
+    let database = on.open().await;
+    let plan = plan(&database, [worker("one", shell("true")), worker("two", shell("true"))]);
+    let a = ledger(&plan, "a");
+    start(&a, &plan.workers).await;
+    due_in(&database, 0).await;
+    a.materialise(&plan.workers).await.unwrap();
+    let claims = a.claim(&plan.workers, 9).await.unwrap();
+    a.start(&claims).await.unwrap();
+    let refuse = match &on {
+        On::Sqlite(_) => {
+            "create trigger no before update on work_run when new.error = 'bad' begin select raise(abort, 'no'); end"
+        }
+        On::Postgres(_) => "alter table work_run add constraint no check (error is distinct from 'bad')",
+    };
+    execute(&database, refuse).await;
+    let (bad, good) = (Done::failed("bad"), Done::succeeded(None));
+    let (bad, good) = tokio::join!(a.finish(&claims[0], &bad), a.finish(&claims[1], &good));
+    assert!(!bad.unwrap_err().is_outage());
+    assert!(matches!(good, Ok(Finish::Recorded { .. })), "{good:?}");
+}
+
+/// Nothing helps against this on SQLite, whose lock belongs to the frozen process.
+#[tokio::test]
+async fn a_replica_that_is_frozen_in_a_transaction_holds_nobody_up_for_a_lease() {
+    let on = On::postgres().await;
+    let (database, there) = (on.open().await, on.open().await);
+    let (plan, frozen, claim) = claimed(&database).await;
+    let lease = Duration::from_secs(3);
+    let frozen = Ledger { lease, database: there, ..frozen };
+    let hold = async {
+        change!(&frozen, "freezing", |book| async {
+            book.lock_workers(&["one"]).await?;
+            std::future::pending::<Result<(), sqlx::Error>>().await
+        })
+    };
+    let locked =
+        "select count(*) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()";
+    let other = async {
+        until(async || number(&database, locked).await == 1).await;
+        let waited = std::time::Instant::now();
+        let starts = ledger(&with_lease(plan.clone(), lease), "a").start(&[claim]).await.unwrap();
+        (starts, waited.elapsed())
+    };
+    tokio::select! {
+        frozen = hold => panic!("{frozen:?}"),
+        (starts, waited) = other => {
+            assert!(matches!(starts[..], [Start::Started { .. }]));
+            assert!(waited < lease, "{waited:?}");
+        }
+    }
 }
 
 async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it(on: On) {
@@ -279,6 +358,8 @@ async fn a_stopped_schedule_is_started_again(on: On) {
 }
 
 on_each_ledger! {
+    ends_that_come_together_are_each_recorded_as_what_they_were,
+    an_end_that_the_database_refuses_does_not_take_others_with_it,
     a_tick_is_recorded_once_whoever_comes_second,
     the_database_refuses_a_tick_that_is_already_there,
     a_replica_with_an_older_declaration_cannot_advance_an_edited_schedule,

@@ -9,7 +9,7 @@ use crate::settings::stores::Pooler;
 use crate::store::StoreError;
 use crate::store::postgres::Postgres;
 use crate::work::action::Job;
-use crate::work::ledger::Finish;
+use crate::work::ledger::{Finish, PostgresBook, idle_limit};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{
@@ -45,8 +45,13 @@ async fn in_transaction(
     wrap: Wrap,
 ) -> Result<Effect, sqlx::Error> {
     let mut tx = c.begin().await?;
-    let limit = format!("set local statement_timeout = {}", millis_left(job));
-    sqlx::raw_sql(AssertSqlSafe(limit)).execute(&mut *tx).await?;
+    // A replica that is frozen here must not hold the run's rows, or the statement's, longer than the ledger bears.
+    let limits = format!(
+        "set local statement_timeout = {}; set local idle_in_transaction_session_timeout = {}",
+        millis_left(job),
+        idle_limit(job.plan.scheduler.lease).as_millis()
+    );
+    sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *tx).await?;
     let result = cancellable(&mut tx, job, database, statement).await?;
     if database.pooler() == Pooler::Transaction {
         // The driver names some statements; on the pooler's connection another client's names would meet them.
@@ -58,7 +63,7 @@ async fn in_transaction(
     }
     // The record of the end has the limits of the ledger, not of the statement.
     sqlx::raw_sql("set local statement_timeout = 0").execute(&mut *tx).await?;
-    let finish = finish(&mut *tx, job, &result).await?;
+    let finish = finish(&mut PostgresBook::new(&mut tx, database.pooler()), job, &result).await?;
     match finish {
         Finish::Recorded { .. } => tx.commit().await?,
         Finish::Lost => tx.rollback().await?,

@@ -2,12 +2,12 @@
 //! No rule stands here.
 
 use super::claims::texts;
-use super::{at, ms};
+use super::{PostgresBook, at, ms};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Accounts, Answer, NewTick, TickRow, json};
-use crate::work::ledger::tick_row;
+use crate::work::ledger::rows::tick_row;
 use crate::work::run::RunId;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 macro_rules! select_ticks {
     ($($which:expr),*) => {
@@ -22,7 +22,7 @@ macro_rules! select_ticks {
     };
 }
 
-impl Accounts for PgConnection {
+impl Accounts for PostgresBook<'_> {
     async fn ticks(&mut self, worker: &str, from: Timestamp, to: Timestamp, limit: i64) -> Answer<Vec<TickRow>> {
         let rows = sqlx::query(select_ticks!(
             "worker = $1 and tick_at >= ",
@@ -31,12 +31,12 @@ impl Accounts for PgConnection {
             at!("$3::bigint"),
             " order by tick_at limit $4"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(from.millis())
         .bind(to.millis())
         .bind(limit)
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         rows.iter().map(|row| tick_row!(row)).collect()
     }
@@ -47,10 +47,10 @@ impl Accounts for PgConnection {
             at!("$2::bigint"),
             " order by tick_at desc limit 1"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(at.millis())
-        .fetch_optional(self)
+        .fetch_optional(&mut *self.connection)
         .await?;
         row.iter().map(|row| tick_row!(row)).next().transpose()
     }
@@ -63,27 +63,27 @@ impl Accounts for PgConnection {
             at!("$3::bigint"),
             " and kind = 'backfill'"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(from.millis())
         .bind(to.millis())
-        .fetch_one(self)
+        .fetch_one(&mut *self.connection)
         .await
     }
 
     async fn periods(&mut self, worker: &str) -> Answer<Vec<(i64, Option<String>)>> {
         sqlx::query_as(concat!("select ", ms!("since"), ", schedule from work_period where worker = $1 order by since"))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(worker)
-            .fetch_all(self)
+            .fetch_all(&mut *self.connection)
             .await
     }
 
     async fn forgotten(&mut self, worker: &str) -> Answer<Option<i64>> {
         sqlx::query_scalar(concat!("select ", ms!("until"), " from work_forgotten where worker = $1"))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(worker)
-            .fetch_optional(self)
+            .fetch_optional(&mut *self.connection)
             .await
     }
 
@@ -99,18 +99,22 @@ impl Accounts for PgConnection {
             at!("$3::bigint"),
             ", count = $4 where id = $1"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(id.to_string())
         .bind(from)
         .bind(to)
         .bind(i64::try_from(n).unwrap_or(i64::MAX))
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
 
     async fn delete_span(&mut self, id: RunId) -> Answer<()> {
-        sqlx::query("delete from work_run where id = $1").persistent(false).bind(id.to_string()).execute(self).await?;
+        sqlx::query("delete from work_run where id = $1")
+            .persistent(self.keeps)
+            .bind(id.to_string())
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 
@@ -122,12 +126,12 @@ impl Accounts for PgConnection {
             ", finished_at = null, started_at = null, range_from = null, range_to = null, owner = null, lease_until = null
              where id = any($1) and finished_at is not null"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(texts(ids))
         .bind(spec_hash)
         .bind(by)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(queued.rows_affected())
     }
@@ -146,11 +150,11 @@ impl Accounts for PgConnection {
             ", $3 from json_to_recordset($1::json) as j(id text, worker text, spec_hash text, tick_at bigint, due_at bigint)
              order by tick_at on conflict do nothing"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(ticks))
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(inserted.rows_affected())
     }

@@ -1,23 +1,23 @@
 //! Runs up to their start, in Postgres.
 //! No rule stands here.
 
-use super::{at, ms, run_id};
+use super::{PostgresBook, at, ms, run_id};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json};
 use crate::work::run::RunId;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
-impl Claims for PgConnection {
+impl Claims for PostgresBook<'_> {
     async fn waits(&mut self, until: Timestamp) -> Answer<bool> {
         sqlx::query_scalar(concat!(
             "select exists (select 1 from work_run where state in ('queued', 'retrying') and available_at <= ",
             at!("$1::bigint"),
             ")"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(until.millis())
-        .fetch_one(self)
+        .fetch_one(&mut *self.connection)
         .await
     }
 
@@ -35,11 +35,11 @@ impl Claims for PgConnection {
                     and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
              order by available_at, id limit $3 for no key update of r skip locked"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(until.millis())
         .bind(not)
         .bind(limit)
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let candidate = |row: &PgRow| {
             Ok(Candidate {
@@ -65,11 +65,11 @@ impl Claims for PgConnection {
             at!("$3::bigint"),
             ", epoch = epoch + 1 where id = any($1)"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(texts(ids))
         .bind(replica)
         .bind(lease_until.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -82,9 +82,9 @@ impl Claims for PgConnection {
              join json_to_recordset($1::json) as j(id text, epoch bigint) on r.id = j.id and r.epoch = j.epoch
              where r.state = 'claimed' order by r.id for no key update of r"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(held))
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let claimed = |(id, due_at, late, first, attempt): (String, i64, bool, bool, i64)| {
             Ok(Claimed { id: run_id(&id)?, due_at, late, first, attempt })
@@ -100,9 +100,9 @@ impl Claims for PgConnection {
             ", started_at is not null, late, reason is not null from work_run
              where worker = any($1) and finished_at is null and (started_at is not null or late)"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(workers)
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let open = |(id, worker, due_at, started, late, queued): Row| {
             Ok(Open { id: run_id(&id)?, worker, due_at, started, late, queued: queued && !started })
@@ -126,11 +126,11 @@ impl Claims for PgConnection {
              attempts as (insert into work_attempt (run_id, n, replica, started_at) select id, attempt, $3, started_at from j)
              update work_schedule s set last_run_id = newest.id
              from (select worker, max(id) as id from j group by worker) newest where s.worker = newest.worker"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(starts))
         .bind(lease_until.millis())
         .bind(replica)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -141,11 +141,11 @@ impl Claims for PgConnection {
             at!("$3::bigint"),
             ", owner = null, lease_until = null where id = any($1)"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(texts(ids))
         .bind(reason)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -158,10 +158,10 @@ impl Claims for PgConnection {
                lease_until = null, late = late or $2::text is not null, reason = coalesce($2, reason)
              from held where r.id = held.id",
         )
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(held))
         .bind(queued)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -172,10 +172,10 @@ impl Claims for PgConnection {
                on r.id = j.id and r.epoch = j.epoch where r.state in ('claimed', 'running') order by r.id for no key update of r)
              update work_run r set lease_until = clock_timestamp() + $2 * interval '1 millisecond'
              from held where r.id = held.id returning r.id",
-        ).persistent(false)
+        ).persistent(self.keeps)
         .bind(json(held))
         .bind(lease_millis)
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         kept.iter().map(|id| run_id(id)).collect()
     }
@@ -186,12 +186,12 @@ impl Claims for PgConnection {
              select $1, $2, $3, 'manual', now, 'queued', now, now, $4
              from (select date_trunc('milliseconds', clock_timestamp()) as now) as clock",
         )
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(id.to_string())
         .bind(worker)
         .bind(spec_hash)
         .bind(requested_by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }

@@ -2,20 +2,24 @@
 //! No rule stands here.
 
 use super::claims::texts;
-use super::{at, ms, run_id};
+use super::{PostgresBook, at, ms, run_id};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Controls, Period, Stored, json};
-use crate::work::ledger::stored_row;
+use crate::work::ledger::rows::stored_row;
 use crate::work::run::RunId;
 use crate::work::view::Pause;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 /// Who holds this number until its transaction ends is taking workers over ("takeover" in ASCII).
 const TAKE_OVER: i64 = 0x7461_6b65_6f76_6572;
 
-impl Controls for PgConnection {
+impl Controls for PostgresBook<'_> {
     async fn lock_take_over(&mut self) -> Answer<()> {
-        sqlx::query("select pg_advisory_xact_lock($1)").persistent(false).bind(TAKE_OVER).execute(self).await?;
+        sqlx::query("select pg_advisory_xact_lock($1)")
+            .persistent(self.keeps)
+            .bind(TAKE_OVER)
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 
@@ -25,39 +29,39 @@ impl Controls for PgConnection {
             at!("$2::bigint"),
             ", $3) on conflict (replica) do update set seen_at = excluded.seen_at, workers = excluded.workers"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(replica)
         .bind(now.millis())
         .bind(workers)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
 
     async fn seen(&mut self, replica: &str, now: Timestamp) -> Answer<()> {
         sqlx::query(concat!("update work_declared set seen_at = ", at!("$2::bigint"), " where replica = $1"))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(replica)
             .bind(now.millis())
-            .execute(self)
+            .execute(&mut *self.connection)
             .await?;
         Ok(())
     }
 
     async fn live(&mut self, since: Timestamp) -> Answer<Vec<(String, String)>> {
         sqlx::query_as(concat!("select replica, workers from work_declared where seen_at >= ", at!("$1::bigint")))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(since.millis())
-            .fetch_all(self)
+            .fetch_all(&mut *self.connection)
             .await
     }
 
     async fn forget(&mut self, replica: &str, since: Timestamp) -> Answer<()> {
         sqlx::query(concat!("delete from work_declared where replica = $1 or seen_at < ", at!("$2::bigint")))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(replica)
             .bind(since.millis())
-            .execute(self)
+            .execute(&mut *self.connection)
             .await?;
         Ok(())
     }
@@ -69,11 +73,11 @@ impl Controls for PgConnection {
             ", schedule, spec_hash, $3 from json_to_recordset($1::json) as j(worker text, schedule text, spec_hash text)
              on conflict (worker, since) do update set schedule = excluded.schedule, spec_hash = excluded.spec_hash"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(periods))
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -88,9 +92,9 @@ impl Controls for PgConnection {
             ms!("paused_until"),
             " as paused_until, updated_by from work_schedule where worker = $1"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
-        .fetch_optional(self)
+        .fetch_optional(&mut *self.connection)
         .await?;
         row.iter().map(|row| stored_row!(row)).next().transpose()
     }
@@ -103,13 +107,13 @@ impl Controls for PgConnection {
             at!("$5::bigint"),
             " where worker = $1"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(pause.map(|pause| pause.at.millis()))
         .bind(pause.map(|pause| pause.by.as_str()))
         .bind(pause.and_then(|pause| pause.reason.as_deref()))
         .bind(pause.and_then(|pause| pause.until).map(Timestamp::millis))
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -119,27 +123,27 @@ impl Controls for PgConnection {
             "select worker from work_schedule where paused_until is not null and paused_until <= ",
             at!("$1::bigint")
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(now.millis())
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await
     }
 
     async fn set_next(&mut self, worker: &str, next_at: Option<i64>) -> Answer<()> {
         sqlx::query(concat!("update work_schedule set next_at = ", at!("$2::bigint"), " where worker = $1"))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(worker)
             .bind(next_at)
-            .execute(self)
+            .execute(&mut *self.connection)
             .await?;
         Ok(())
     }
 
     async fn skip_waiting(&mut self, worker: &str, reason: &str, now: Timestamp) -> Answer<u64> {
         sqlx::query("select 1 from work_run where worker = $1 and finished_at is null order by id for no key update")
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(worker)
-            .execute(&mut *self)
+            .execute(&mut *self.connection)
             .await?;
         let skipped = sqlx::query(concat!(
             "update work_run set state = 'skipped', reason = $2, finished_at = ",
@@ -147,11 +151,11 @@ impl Controls for PgConnection {
             ", owner = null, lease_until = null
              where worker = $1 and finished_at is null and started_at is null and kind = 'tick'"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(reason)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(skipped.rows_affected())
     }
@@ -162,11 +166,11 @@ impl Controls for PgConnection {
             at!("$3::bigint"),
             ", owner = null, lease_until = null where id = $1 and state in ('queued', 'claimed', 'retrying')"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(id.to_string())
         .bind(error)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(cancelled.rows_affected() > 0)
     }
@@ -177,11 +181,11 @@ impl Controls for PgConnection {
             at!("$2::bigint"),
             ", $3 from work_run where id = $1 and state = 'running' on conflict do nothing"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(id.to_string())
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -189,9 +193,9 @@ impl Controls for PgConnection {
     async fn cancels(&mut self, ids: &[RunId]) -> Answer<Vec<(RunId, String)>> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("select run_id, requested_by from work_cancel where run_id = any($1)")
-                .persistent(false)
+                .persistent(self.keeps)
                 .bind(texts(ids))
-                .fetch_all(self)
+                .fetch_all(&mut *self.connection)
                 .await?;
         rows.into_iter().map(|(id, by)| Ok((run_id(&id)?, by))).collect()
     }

@@ -2,23 +2,23 @@
 //! No rule stands here.
 
 use super::claims::texts;
-use super::{at, ms, run_id};
+use super::{PostgresBook, at, ms, run_id};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
 use crate::work::run::{Output, RunId};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
-impl Ends for PgConnection {
+impl Ends for PostgresBook<'_> {
     async fn ending(&mut self, held: &[Holding]) -> Answer<Vec<Ending>> {
         let rows: Vec<(String, String, i64, i64, Option<i64>)> = sqlx::query_as(concat!(
             "select r.id, r.state, r.tries, r.attempt, ",
             ms!("r.finished_at"),
             " from work_run r join json_to_recordset($1::json) as j(id text, epoch bigint) on r.id = j.id and r.epoch = j.epoch
              order by r.id for no key update of r"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(held))
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let ending = |(id, state, tries, attempt, finished_at): (String, String, i64, i64, Option<i64>)| {
             Ok(Ending { id: run_id(&id)?, state, tries, attempt, finished_at })
@@ -44,10 +44,10 @@ impl Ends for PgConnection {
             ", exit_code = j.exit_code, result = j.result, error = j.error, output = j.output, output_bytes = j.output_bytes,
                output_truncated = j.output_truncated, lease_until = null
              from j where r.id = j.id"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(ends))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -57,13 +57,13 @@ impl Ends for PgConnection {
             "update work_run set output = $3, output_bytes = $4, output_truncated = $5
              where id = $1 and epoch = $2 and state = 'running'",
         )
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(&held.id)
         .bind(held.epoch)
         .bind(&output.text)
         .bind(i64::try_from(output.bytes).unwrap_or(i64::MAX))
         .bind(output.truncated)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -79,10 +79,10 @@ impl Ends for PgConnection {
             at!("$2::bigint"),
             " else s.last_success_at end
              from json_to_recordset($1::json) as j(worker text, succeeded boolean, failures bigint) where s.worker = j.worker"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(ends))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -95,10 +95,10 @@ impl Ends for PgConnection {
              where r.state in ('claimed', 'running') and r.lease_until < ",
             at!("$1::bigint"),
             " order by r.lease_until limit $2"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(now.millis())
         .bind(limit)
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         rows.iter().map(expired).collect()
     }
@@ -112,10 +112,10 @@ impl Ends for PgConnection {
             at!("$2::bigint"),
             " order by r.id for no key update of r skip locked"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(texts(ids))
         .bind(now.millis())
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         rows.iter().map(expired).collect()
     }
@@ -136,10 +136,10 @@ impl Ends for PgConnection {
             ", available_at = greatest(r.available_at, ",
             at!("j.available_at"),
             "), lease_until = null from j where r.id = j.id"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(crashes))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }

@@ -2,13 +2,13 @@
 //! No rule stands here.
 
 use super::claims::texts;
-use super::{at, instant, ms, run_id, small};
+use super::{PostgresBook, at, instant, ms, run_id, small};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, History, RecordRow, Written};
-use crate::work::ledger::{record_row, run_view};
+use crate::work::ledger::rows::{record_row, run_view};
 use crate::work::run::RunId;
 use crate::work::view::{AttemptView, RunView};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 macro_rules! select_runs {
     ($which:literal) => {
@@ -46,28 +46,31 @@ macro_rules! forgetting {
     };
 }
 
-impl History for PgConnection {
+impl History for PostgresBook<'_> {
     async fn runs(&mut self, worker: &str, after: Option<RunId>, limit: i64) -> Answer<Vec<RunView>> {
         let rows = sqlx::query(select_runs!("worker = $1 and ($2::text is null or id < $2) order by id desc limit $3"))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(worker)
             .bind(after.map(|id| id.to_string()))
             .bind(limit)
-            .fetch_all(self)
+            .fetch_all(&mut *self.connection)
             .await?;
         rows.iter().map(|row| run_view!(row)).collect()
     }
 
     async fn run(&mut self, id: RunId) -> Answer<Option<RunView>> {
-        let row =
-            sqlx::query(select_runs!("id = $1")).persistent(false).bind(id.to_string()).fetch_optional(self).await?;
+        let row = sqlx::query(select_runs!("id = $1"))
+            .persistent(self.keeps)
+            .bind(id.to_string())
+            .fetch_optional(&mut *self.connection)
+            .await?;
         row.iter().map(|row| run_view!(row)).next().transpose()
     }
 
     async fn last_runs(&mut self) -> Answer<Vec<RunView>> {
         let rows = sqlx::query(select_runs!("id in (select last_run_id from work_schedule where retired_at is null)"))
-            .persistent(false)
-            .fetch_all(self)
+            .persistent(self.keeps)
+            .fetch_all(&mut *self.connection)
             .await?;
         rows.iter().map(|row| run_view!(row)).collect()
     }
@@ -81,9 +84,9 @@ impl History for PgConnection {
             ms!("finished_at"),
             ", outcome, error from work_attempt where run_id = any($1) order by run_id, n"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(texts(ids))
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let attempt = |(run, n, replica, started_at, finished_at, outcome, error): Attempt| {
             let started_at = Timestamp::from_millis(started_at);
@@ -96,9 +99,9 @@ impl History for PgConnection {
     async fn output(&mut self, id: RunId) -> Answer<Option<Written>> {
         let row: Option<(Option<String>, i64, bool)> =
             sqlx::query_as("select output, output_bytes, finished_at is not null from work_run where id = $1")
-                .persistent(false)
+                .persistent(self.keeps)
                 .bind(id.to_string())
-                .fetch_optional(self)
+                .fetch_optional(&mut *self.connection)
                 .await?;
         Ok(row.map(|(text, bytes, done)| Written {
             text: text.unwrap_or_default(),
@@ -119,8 +122,8 @@ impl History for PgConnection {
             ms!("last_success_at"),
             " as last_success_at, consecutive_failures from work_schedule where retired_at is null"
         ))
-        .persistent(false)
-        .fetch_all(self)
+        .persistent(self.keeps)
+        .fetch_all(&mut *self.connection)
         .await?;
         rows.iter().map(|row| record_row!(row)).collect()
     }
@@ -131,8 +134,8 @@ impl History for PgConnection {
             ms!("available_at"),
             " end) from work_run where finished_at is null group by worker"
         ))
-        .persistent(false)
-        .fetch_all(self)
+        .persistent(self.keeps)
+        .fetch_all(&mut *self.connection)
         .await
     }
 
@@ -142,9 +145,9 @@ impl History for PgConnection {
             at!("$1::bigint"),
             " group by worker, outcome"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(since.millis())
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await
     }
 
@@ -155,10 +158,10 @@ impl History for PgConnection {
             " and id not in (select last_run_id from work_schedule where last_run_id is not null)
              limit $2 for update skip locked"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(before.millis())
         .bind(limit)
-        .fetch_one(self)
+        .fetch_one(&mut *self.connection)
         .await?;
         Ok(u64::try_from(deleted).unwrap_or(0))
     }
@@ -169,19 +172,19 @@ impl History for PgConnection {
                select id from work_run where worker = s.worker and finished_at is not null and id is distinct from s.last_run_id
                order by id desc offset $1 limit $2) r limit $2"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(keep)
         .bind(limit)
-        .fetch_one(self)
+        .fetch_one(&mut *self.connection)
         .await?;
         Ok(u64::try_from(deleted).unwrap_or(0))
     }
 
     async fn delete_counts(&mut self, before: Timestamp) -> Answer<()> {
         sqlx::query(concat!("delete from work_counts where hour < ", at!("$1::bigint")))
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(before.millis())
-            .execute(self)
+            .execute(&mut *self.connection)
             .await?;
         Ok(())
     }

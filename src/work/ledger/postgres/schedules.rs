@@ -1,18 +1,18 @@
 //! Workers and their ticks, in Postgres.
 //! No rule stands here.
 
-use super::{at, ms};
+use super::{PostgresBook, at, ms};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Count, Declared, Due, NewSpan, NewTick, Schedules, Step, Stored, json};
-use crate::work::ledger::{stored_row, tallied};
-use sqlx::{PgConnection, Row};
+use crate::work::ledger::rows::{stored_row, tallied};
+use sqlx::Row;
 
-impl Schedules for PgConnection {
+impl Schedules for PostgresBook<'_> {
     /// Not `now()`, which stands still while a transaction waits for a lock.
     async fn now(&mut self) -> Answer<Timestamp> {
         let millis: i64 = sqlx::query_scalar("select floor(extract(epoch from clock_timestamp()) * 1000)::bigint")
-            .persistent(false)
-            .fetch_one(self)
+            .persistent(self.keeps)
+            .fetch_one(&mut *self.connection)
             .await?;
         Ok(Timestamp::from_millis(millis))
     }
@@ -22,9 +22,9 @@ impl Schedules for PgConnection {
             return Ok(());
         }
         sqlx::query("select 1 from work_schedule where worker = any($1) order by worker for no key update")
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(workers)
-            .execute(self)
+            .execute(&mut *self.connection)
             .await?;
         Ok(())
     }
@@ -39,8 +39,8 @@ impl Schedules for PgConnection {
             ms!("paused_until"),
             " as paused_until, updated_by from work_schedule order by worker for no key update"
         ))
-        .persistent(false)
-        .fetch_all(self)
+        .persistent(self.keeps)
+        .fetch_all(&mut *self.connection)
         .await?;
         rows.iter().map(|row| stored_row!(row)).collect()
     }
@@ -55,11 +55,11 @@ impl Schedules for PgConnection {
             ", $3 from json_to_recordset($1::json) as j(worker text, spec_hash text, schedule text, next_at bigint)
              order by worker on conflict do nothing"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(rows))
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -74,11 +74,11 @@ impl Schedules for PgConnection {
              from json_to_recordset($1::json) as j(worker text, spec_hash text, schedule text, next_at bigint)
              where s.worker = j.worker"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(rows))
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -91,11 +91,11 @@ impl Schedules for PgConnection {
             at!("$2::bigint"),
             ", updated_by = $3 where worker = any($1)"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(workers)
         .bind(now.millis())
         .bind(by)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -103,28 +103,28 @@ impl Schedules for PgConnection {
     async fn withdraw(&mut self, workers: &[&str], reason: &str, now: Timestamp) -> Answer<Vec<(String, u64)>> {
         // All of them are locked first, in order, whatever becomes of each.
         sqlx::query("select 1 from work_run where worker = any($1) and finished_at is null order by id for update")
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(workers)
-            .execute(&mut *self)
+            .execute(&mut *self.connection)
             .await?;
         sqlx::query(concat!(
             "delete from work_run where worker = any($1) and finished_at is null and started_at is null and kind = 'tick' and tick_at > ",
             at!("$2::bigint")
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(workers)
         .bind(now.millis())
-        .execute(&mut *self)
+        .execute(&mut *self.connection)
         .await?;
         let skipped: Vec<String> = sqlx::query_scalar(concat!(
             "update work_run set state = 'skipped', reason = $2, finished_at = ",
             at!("$3::bigint"),
             ", owner = null, lease_until = null
              where worker = any($1) and finished_at is null and started_at is null and kind <> 'manual' returning worker"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(workers)
         .bind(reason)
         .bind(now.millis())
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         Ok(tallied(skipped))
     }
@@ -135,11 +135,11 @@ impl Schedules for PgConnection {
             at!("$3::bigint"),
             ", owner = null, lease_until = null where worker = any($1) and finished_at is null and state <> 'running'"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(workers)
         .bind(reason)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -147,16 +147,16 @@ impl Schedules for PgConnection {
     async fn respec(&mut self, rows: &[Declared]) -> Answer<()> {
         let workers: Vec<&str> = rows.iter().map(|row| row.worker.as_str()).collect();
         sqlx::query("select 1 from work_run where worker = any($1) and finished_at is null order by id for update")
-            .persistent(false)
+            .persistent(self.keeps)
             .bind(workers)
-            .execute(&mut *self)
+            .execute(&mut *self.connection)
             .await?;
         sqlx::query(
             "update work_run r set spec_hash = j.spec_hash from json_to_recordset($1::json) as j(worker text, spec_hash text)
              where r.worker = j.worker and r.finished_at is null",
-        ).persistent(false)
+        ).persistent(self.keeps)
         .bind(json(rows))
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -169,9 +169,9 @@ impl Schedules for PgConnection {
             at!("$1::bigint"),
             " and retired_at is null and paused_at is null order by next_at"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(until.millis())
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await?;
         let due = |(worker, spec_hash, next_at)| Due { worker, spec_hash, next_at: Timestamp::from_millis(next_at) };
         Ok(rows.into_iter().map(due).collect())
@@ -189,9 +189,9 @@ impl Schedules for PgConnection {
                for no key update of s skip locked)
              update work_schedule s set next_at = free.new from free where s.worker = free.worker returning s.worker"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(json(steps))
-        .fetch_all(self)
+        .fetch_all(&mut *self.connection)
         .await
     }
 
@@ -208,10 +208,10 @@ impl Schedules for PgConnection {
             at!("$2::bigint"),
             " from json_to_recordset($1::json) as j(id text, worker text, spec_hash text, tick_at bigint, due_at bigint, late boolean)
              order by worker, tick_at on conflict do nothing"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(ticks))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(inserted.rows_affected())
     }
@@ -237,10 +237,10 @@ impl Schedules for PgConnection {
             ", n from json_to_recordset($1::json)
              as j(id text, worker text, spec_hash text, state text, reason text, \"from\" bigint, \"to\" bigint, n bigint)
              order by worker, \"from\" on conflict do nothing"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(spans))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -256,10 +256,10 @@ impl Schedules for PgConnection {
             ", 'UTC'), outcome, sum(n)::bigint from json_to_recordset($1::json) as j(worker text, outcome text, n bigint)
              group by worker, outcome order by worker, outcome
              on conflict (worker, hour, outcome) do update set n = work_counts.n + excluded.n"
-        )).persistent(false)
+        )).persistent(self.keeps)
         .bind(json(counts))
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -268,8 +268,8 @@ impl Schedules for PgConnection {
         sqlx::query_as(
             "select worker, spec_hash from work_schedule where next_at is null and retired_at is null and paused_at is null
              order by worker for no key update",
-        ).persistent(false)
-        .fetch_all(self)
+        ).persistent(self.keeps)
+        .fetch_all(&mut *self.connection)
         .await
     }
 
@@ -279,11 +279,11 @@ impl Schedules for PgConnection {
             at!("$3::bigint"),
             " where worker = $1 and spec_hash = $2 and next_at is null and retired_at is null"
         ))
-        .persistent(false)
+        .persistent(self.keeps)
         .bind(worker)
         .bind(spec_hash)
         .bind(next_at)
-        .execute(self)
+        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::claims::texts;
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Accounts, Answer, NewTick, TickRow, json};
-use crate::work::ledger::tick_row;
+use crate::work::ledger::rows::tick_row;
 use crate::work::run::RunId;
 use sqlx::{Row, SqliteConnection};
 

@@ -5,7 +5,7 @@ use super::claims::texts;
 use super::run_id;
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Controls, Period, Stored, json};
-use crate::work::ledger::stored_row;
+use crate::work::ledger::rows::stored_row;
 use crate::work::run::RunId;
 use crate::work::view::Pause;
 use sqlx::{Row, SqliteConnection};

@@ -6,7 +6,7 @@ use super::{instant, run_id, small};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, History, RecordRow, Written, json};
 use crate::work::ledger::reads::hour_of;
-use crate::work::ledger::run_view;
+use crate::work::ledger::rows::run_view;
 use crate::work::run::RunId;
 use crate::work::view::{AttemptView, RunView};
 use sqlx::{Row, SqliteConnection};
@@ -82,7 +82,7 @@ impl History for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        rows.iter().map(|row| crate::work::ledger::record_row!(row)).collect()
+        rows.iter().map(|row| crate::work::ledger::rows::record_row!(row)).collect()
     }
 
     async fn open(&mut self) -> Answer<Vec<(String, bool, Option<i64>)>> {

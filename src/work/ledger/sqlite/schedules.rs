@@ -4,7 +4,7 @@
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Count, Declared, Due, NewSpan, NewTick, Schedules, Step, Stored, json};
 use crate::work::ledger::reads::hour_of;
-use crate::work::ledger::stored_row;
+use crate::work::ledger::rows::stored_row;
 use sqlx::{Row, SqliteConnection};
 
 impl Schedules for SqliteConnection {
@@ -89,7 +89,7 @@ impl Schedules for SqliteConnection {
         .bind(now.millis())
         .fetch_all(self)
         .await?;
-        Ok(crate::work::ledger::tallied(skipped))
+        Ok(crate::work::ledger::rows::tallied(skipped))
     }
 
     async fn cancel_waiting(&mut self, workers: &[&str], reason: &str, now: Timestamp) -> Answer<()> {
