@@ -35,6 +35,7 @@ mod revisions; // what was made of the settings, and starting from what ran last
 mod rotate; // rotated passwords on real servers
 mod secrets; // secrets as operators give them
 mod sentinel; // no secret is ever told
+mod skew; // replicas whose clocks disagree
 mod stores; // stores that are down, die and come back
 mod storm; // reloads without pause under load
 mod swaps; // the ways in which a file changes in the field
