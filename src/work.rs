@@ -14,6 +14,7 @@ mod engine; // the loop that finds, starts, renews and records
 mod ledger; // what is recorded, and by which rules
 mod outbound; // the HTTP client of actions and pings
 mod plan; // what is declared, as one value
+mod seeded; // bugs on purpose, for the chaos checker
 mod show; // a worker as declared and as recorded
 
 pub use action::BaseEnv;

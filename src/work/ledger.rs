@@ -27,6 +27,7 @@ pub(crate) use takeover::{Occasion, TakenOver};
 use super::due;
 use super::plan::{Identity, Plan};
 use super::run::{Done, Output, RunId};
+use super::seeded::{self, Bug};
 use super::view::{OutputView, Page, RunView, Ticks};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
@@ -156,13 +157,24 @@ impl Ledger {
         let due = look!(self, "looking for due ticks", |book| book.due(now.after(due::HORIZON)))?;
         let decided = schedules::decide(workers, &due, now);
         for some in decided.chunks(schedules::BATCH) {
-            let step = change!(self, "recording due ticks", |book| schedules::advance(book, some))?;
+            let step = if seeded::has(Bug::AdvanceFirst) {
+                self.advance_first(some).await?
+            } else {
+                change!(self, "recording due ticks", |book| schedules::advance(book, some))?
+            };
             done.queued += step.queued;
             done.recorded.extend(step.recorded);
             done.more |= step.more;
             done.passed_over |= step.passed_over;
         }
         Ok(done)
+    }
+
+    /// The bug that loses the ticks of a process that dies in between, which is made long enough to be met.
+    async fn advance_first(&self, some: &[schedules::Decided<'_>]) -> Result<Materialised, StoreError> {
+        let ours = change!(self, "moving clocks", |book| schedules::advance_clocks(book, some))?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        change!(self, "recording due ticks", |book| schedules::record(book, &ours, some.len()))
     }
 
     /// Gives a next tick to workers that lost theirs; says which.

@@ -1,41 +1,76 @@
-//! The chaos proof of scheduled work: processes on one Postgres that are killed, frozen and cut off, and a checker that reads nothing
-//! but what was recorded. It knows the program only from outside: its file, its signals, its tables.
+//! The chaos proof of scheduled work: processes on one database that are killed, frozen and cut off, and a checker that reads nothing but
+//! what was recorded. It knows the program only from outside: its file, its signals, its tables.
 
 #![expect(clippy::print_stdout, reason = "it talks to whoever sits at the shell")]
 
-/// What the recorded tables must say, and the proof that the checker would notice.
+/// What the recorded history must say.
 mod checker;
+/// The processes under test.
+mod fleet;
+/// What a defect would have left behind.
+mod forgeries;
+/// What happened and what was recorded, as files.
+mod history;
+/// Bugs in the program that the checker must notice.
+mod seeded;
+/// The database and the declared work.
+mod stage;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tempfile::TempDir;
-use xtask::servers::Postgres;
+use clap::{Args, Subcommand};
+use fleet::Fleet;
+use history::{History, What};
+use stage::Stage;
 
-/// How long a process may take to end by itself.
-const END_LIMIT: Duration = Duration::from_secs(40);
 /// How long what is under way at the end may take.
 const SETTLE: Duration = Duration::from_secs(5);
-/// Between two looks whether a process has ended.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long Postgres hangs, once: shorter than a statement may take.
+const HANG: Duration = Duration::from_secs(8);
 
-/// Kill, freeze and cut off processes that run workers on one Postgres, then check what was recorded
+/// Kill, freeze and cut off processes that run workers on one database, then check what was recorded
 ///
-/// Exit code 0: no tick was doubled or lost, nothing was written by a zombie, and the checker noticed every forgery.
+/// Exit code 0: no tick was doubled or lost, nothing was written by a zombie, takeovers came in time, and the checker noticed every
+/// forgery. What happened is kept in a folder: `cargo xtask chaos check FOLDER` judges it again.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Chaos {
+    #[command(subcommand)]
+    check: Option<Check>,
+    #[command(flatten)]
+    storm: Storm,
+    /// Prove the checker: run the program with each of its seeded bugs (built with `--features seeded-bugs`) and expect a breach
+    #[arg(long)]
+    seeded: bool,
+}
+
+#[derive(Subcommand)]
+enum Check {
+    /// Judge a recorded history again
+    Check {
+        /// The folder of a run
+        folder: PathBuf,
+    },
+}
+
+/// What is done to whom.
+#[derive(Args, Clone)]
+struct Storm {
     /// The program under test
     #[arg(long, default_value = "target/release/monolith")]
     binary: PathBuf,
-    /// How many processes
-    #[arg(long, default_value_t = 3)]
-    processes: usize,
+    /// Where the history goes; a folder that is not there yet [default: target/chaos/<seconds since 1970>]
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// One SQLite file instead of Postgres
+    #[arg(long)]
+    sqlite: bool,
+    /// How many processes [default: 3, with --sqlite 2]
+    #[arg(long)]
+    processes: Option<usize>,
     /// How many workers, each due every second
     #[arg(long, default_value_t = 1_000)]
     workers: usize,
@@ -51,7 +86,7 @@ pub(crate) struct Chaos {
     /// Every so many kills a process is frozen beyond its lease instead
     #[arg(long, default_value_t = 10)]
     freeze_every: usize,
-    /// Every so many kills Postgres is restarted
+    /// Every so many kills Postgres is killed and started again
     #[arg(long, default_value_t = 25)]
     restart_every: usize,
     /// For how many seconds Postgres is stopped once, half way
@@ -64,144 +99,98 @@ pub(crate) struct Chaos {
 
 impl Chaos {
     pub(crate) fn run(&self) -> Result<()> {
-        if self.processes == 0 || !self.binary.exists() {
-            bail!("{} is not there: cargo build --release", self.binary.display());
+        match &self.check {
+            Some(Check::Check { folder }) => checker::check(&History::read(folder)?),
+            None if self.seeded => seeded::prove(&self.storm),
+            None => checker::check(&self.storm.rage(None)?),
         }
-        let binary = self.binary.canonicalize().context("cannot find the program")?;
-        let postgres = Postgres::start()?;
-        postgres.sql("create table hits (worker text, tick_at timestamptz, run_id text, attempt integer)")?;
-        let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("monolith.toml"), self.configuration(postgres.url()))?;
-        fs::create_dir(folder.path().join("profiles"))?;
-        fs::write(folder.path().join("profiles/test.toml"), "[server]\ndrain_delay = \"0s\"\n")?;
-        let mut fleet = Fleet { binary, folder, running: Vec::new(), started: 0 };
-        for _ in 0..self.processes {
+    }
+}
+
+impl Storm {
+    /// Does it all, with or without a bug; what was recorded.
+    fn rage(&self, bug: Option<&str>) -> Result<History> {
+        let folder = self.folder(bug)?;
+        let binary = self.binary.canonicalize().with_context(|| format!("{} is not there", self.binary.display()))?;
+        let stage = Stage::set(self, &folder)?;
+        let mut fleet = Fleet::new(binary, &folder, bug)?;
+        for _ in 0..self.processes() {
             fleet.start()?;
         }
-        let before = Instant::now();
-        self.storm(&mut fleet, &postgres)?;
-        println!("{} kills in {} s; settling", self.kills, before.elapsed().as_secs());
-        rest(SETTLE + Duration::from_secs(self.lease));
-        fleet.stop()?;
-        checker::check(&postgres, self.lease)
-    }
-
-    fn configuration(&self, url: &str) -> String {
-        let mut text = format!(
-            "[stores.main]\nkind = \"postgres\"\nurl = \"{url}\"\n[keys]\nstore = \"main\"\n[scheduler]\nstore = \"main\"\n\
-             lease = \"{}s\"\nmax_concurrent_runs = 64\n",
-            self.lease
-        );
-        for n in 0..self.workers {
-            text.push_str(&format!(
-                "[workers.w{n}]\nevery = \"1s\"\ncatch_up = {{ policy = \"all\", max = 10000 }}\noverlap = \"allow\"\n\
-                 run = {{ kind = \"sql\", store = \"main\", statement = \"insert into hits values (:worker, :tick_at, :run_id, :attempt)\" }}\n"
-            ));
+        if bug == Some(seeded::BLIND_ADVANCE) {
+            stage.drop_unique_ticks()?;
         }
-        text
+        println!("{} processes, {} workers a second, history in {}", self.processes(), self.workers, folder.display());
+        let began = Instant::now();
+        self.blow(&mut fleet, &stage)?;
+        println!("{} blows in {} s; settling", self.kills, began.elapsed().as_secs());
+        rest(SETTLE + Duration::from_secs(2 * self.lease));
+        fleet.stop()?;
+        stage.export(&folder)?;
+        fs::write(folder.join("about.csv"), format!("{},{}\n", self.lease * 1_000, u8::from(self.sqlite)))?;
+        History::read(&folder)
     }
 
-    fn storm(&self, fleet: &mut Fleet, postgres: &Postgres) -> Result<()> {
+    fn processes(&self) -> usize {
+        self.processes.unwrap_or(if self.sqlite { 2 } else { 3 }).max(1)
+    }
+
+    fn folder(&self, bug: Option<&str>) -> Result<PathBuf> {
+        let name = || Path::new("target/chaos").join(now_millis().div_euclid(1_000).to_string());
+        let mut folder = self.folder.clone().unwrap_or_else(name);
+        if let Some(bug) = bug {
+            folder.push(bug);
+        }
+        if folder.join("events.csv").exists() {
+            bail!("{} holds a history; name another folder", folder.display());
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder.canonicalize()?)
+    }
+
+    fn blow(&self, fleet: &mut Fleet, stage: &Stage) -> Result<()> {
         let mut chance = Chance(self.seed);
         for n in 1..=self.kills {
             rest(Duration::from_secs(self.every));
-            let victim = chance.below(fleet.running.len());
-            if self.freeze_every > 0 && n % self.freeze_every == 0 {
+            let victim = chance.below(self.processes());
+            if is_turn(n, self.freeze_every) {
                 fleet.freeze(victim, Duration::from_secs(self.lease + 2))?;
             } else {
                 fleet.kill(victim)?;
             }
-            if self.restart_every > 0 && n % self.restart_every == 0 {
-                postgres.kill()?;
-                postgres.restart()?;
-            }
-            if self.outage > 0 && n == self.kills / 2 {
-                postgres.pause()?;
-                rest(Duration::from_secs(self.outage));
-                postgres.resume()?;
-            }
+            self.break_the_store(n, fleet, stage)?;
             if n % 10 == 0 {
                 println!("{n} of {}", self.kills);
             }
         }
         Ok(())
     }
-}
 
-/// The processes.
-struct Fleet {
-    binary: PathBuf,
-    folder: TempDir,
-    running: Vec<Child>,
-    started: usize,
-}
-
-impl Fleet {
-    fn start(&mut self) -> Result<()> {
-        let log = self.folder.path().join(format!("log-{}", self.started));
-        self.started += 1;
-        let child = Command::new(&self.binary)
-            .args(["serve", "--bind", "127.0.0.1:0", "--profile", "test", "--config", "monolith.toml"])
-            .args(["--set", "telemetry.log=warn"])
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("JWT_SECRET", "0123456789abcdef0123456789abcdef")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .context("cannot start the program")?;
-        self.running.push(child);
-        self.alive(&log)
-    }
-
-    /// A process that ends at once says why.
-    fn alive(&mut self, log: &Path) -> Result<()> {
-        rest(LOOK);
-        match self.running.last_mut().map(Child::try_wait).transpose()?.flatten() {
-            None => Ok(()),
-            Some(status) => bail!("a process ended with {status}: {}", fs::read_to_string(log).unwrap_or_default()),
+    fn break_the_store(&self, n: usize, fleet: &Fleet, stage: &Stage) -> Result<()> {
+        let Some(postgres) = stage.postgres() else { return Ok(()) };
+        let away = |down: &dyn Fn() -> Result<()>, length: Duration, up: &dyn Fn() -> Result<()>| {
+            fleet.note(What::StoreDown, "")?;
+            down()?;
+            rest(length);
+            up()?;
+            fleet.note(What::StoreUp, "")
+        };
+        if is_turn(n, self.restart_every) {
+            away(&|| postgres.kill(), Duration::ZERO, &|| postgres.restart())?;
         }
-    }
-
-    fn kill(&mut self, victim: usize) -> Result<()> {
-        let mut child = self.running.swap_remove(victim);
-        let killed = child.kill();
-        child.wait()?;
-        killed?;
-        self.start()
-    }
-
-    fn freeze(&self, victim: usize, length: Duration) -> Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.running.get(victim).context("there is no such process")?.id())?);
-        kill(pid, Signal::SIGSTOP)?;
-        rest(length);
-        Ok(kill(pid, Signal::SIGCONT)?)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        for child in &self.running {
-            kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        if self.outage > 0 && n == self.kills / 2 {
+            away(&|| postgres.stop(), Duration::from_secs(self.outage), &|| postgres.restart())?;
         }
-        let give_up = Instant::now() + END_LIMIT;
-        while self.running.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) {
-            if Instant::now() > give_up {
-                bail!("a process did not end within {} s", END_LIMIT.as_secs());
-            }
-            rest(LOOK);
+        if self.outage > 0 && n == self.kills / 4 {
+            away(&|| postgres.pause(), HANG, &|| postgres.resume())?;
         }
-        self.running.clear();
         Ok(())
     }
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        for child in &mut self.running {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
+/// Whether it is the turn of what happens every so often.
+fn is_turn(n: usize, every: usize) -> bool {
+    every > 0 && n.is_multiple_of(every)
 }
 
 /// Waits as long as it takes: here time itself is what is waited for.
@@ -210,6 +199,12 @@ fn rest(length: Duration) {
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
     }
+}
+
+/// The clock of this machine, which is also the database's.
+fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A linear congruential generator (Knuth, MMIX): chance that can be repeated.

@@ -8,7 +8,9 @@ use crate::name::WorkerName;
 use crate::settings::workers::Worker;
 use crate::work::due::{self, Decision};
 use crate::work::run::{RunId, RunState};
+use crate::work::seeded::{self, Bug};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Why ticks of a past outage do not run.
 const CATCH_UP: &str = "catch_up";
@@ -43,9 +45,36 @@ pub(super) fn decide<'w>(workers: &'w Workers, due: &[Due], now: Timestamp) -> V
 
 /// Records what becomes of the ticks of some workers, each once, whoever comes first.
 pub(super) async fn advance(book: &mut impl Book, some: &[Decided<'_>]) -> Answer<Materialised> {
-    let steps: Vec<Step> = some.iter().map(step).collect();
+    let ours = advance_clocks(book, some).await?;
+    record(book, &ours, some.len()).await
+}
+
+/// Moves the clocks of those that are still as they were read.
+pub(super) async fn advance_clocks<'s, 'w>(
+    book: &mut impl Book,
+    some: &'s [Decided<'w>],
+) -> Answer<Vec<&'s Decided<'w>>> {
+    let mut steps: Vec<Step> = some.iter().map(step).collect();
+    if seeded::has(Bug::BlindAdvance) {
+        read_again(book, &mut steps).await?;
+    }
     let advanced: HashSet<String> = book.advance(&steps).await?.into_iter().collect();
-    let ours: Vec<&Decided<'_>> = some.iter().filter(|(worker, ..)| advanced.contains(worker.name.as_str())).collect();
+    Ok(some.iter().filter(|(worker, ..)| advanced.contains(worker.name.as_str())).collect())
+}
+
+/// The bug that makes each comparison hold.
+async fn read_again(book: &mut impl Book, steps: &mut [Step]) -> Answer<()> {
+    let until = book.now().await?.after(Duration::from_secs(3_600));
+    for row in book.due(until).await? {
+        if let Some(step) = steps.iter_mut().find(|step| step.worker == row.worker) {
+            step.old = row.next_at.millis();
+        }
+    }
+    Ok(())
+}
+
+/// Records the ticks whose clocks were moved; `of` is how many were to be.
+pub(super) async fn record(book: &mut impl Book, ours: &[&Decided<'_>], of: usize) -> Answer<Materialised> {
     let now = book.now().await?;
     let ticks: Vec<NewTick> = ours.iter().flat_map(|one| new_ticks(one)).collect();
     let queued = book.insert_ticks(&ticks, now).await?;
@@ -62,7 +91,7 @@ pub(super) async fn advance(book: &mut impl Book, some: &[Decided<'_>]) -> Answe
         queued: usize::try_from(queued).unwrap_or(usize::MAX),
         recorded,
         more,
-        passed_over: advanced.len() < some.len(),
+        passed_over: ours.len() < of,
     })
 }
 
