@@ -1,10 +1,11 @@
-//! `cargo bench --bench ticks [-- PART...]`: scheduled work on the release binary and a Postgres of its own that is as durable as one
+//! `cargo bench --bench ticks [-- PART...] [--binary FILE]`: scheduled work on the release binary and a Postgres of its own that is as durable as one
 //! in production. It prints each figure with the bound of the design beside it, and asserts nothing about speed.
 //!
 //! - `materialise`: ticks recorded a second by three replicas that have a backlog.
 //! - `runs`: no-op statements made a second by three replicas; `runs-one`: by one with 64 slots, as the peers in `peers/` are measured.
 //! - `burst`: 10,000 no-op workers due at one second; how late they start.
 //! - `second`: one tick a second for two minutes, beside a bare timer in this process.
+//! - `peers`: what `peers/run` installs, on such a Postgres.
 //! - `takeover`: from kill -9 to the next attempt. `back`: from a store that answers again to the first start.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -33,10 +34,11 @@ const SELDOM: &str = "schedule = \"0 0 1 1 *\"\noverlap = \"allow\"\n";
 
 type Measure = fn() -> std::pin::Pin<Box<dyn Future<Output = Result<()>>>>;
 
-const PARTS: [(&str, Measure); 7] = [
+const PARTS: [(&str, Measure); 8] = [
     ("materialise", || Box::pin(materialise())),
     ("runs", || Box::pin(runs(3, 200))),
     ("runs-one", || Box::pin(runs(1, 64))),
+    ("peers", || Box::pin(peers())),
     ("burst", || Box::pin(burst())),
     ("second", || Box::pin(second())),
     ("takeover", || Box::pin(takeover())),
@@ -44,7 +46,8 @@ const PARTS: [(&str, Measure); 7] = [
 ];
 
 fn main() -> Result<()> {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| PARTS.iter().any(|(part, _)| part == argument)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (name, measure) in PARTS {
         if wanted.is_empty() || wanted.iter().any(|part| part == name) {
@@ -82,6 +85,15 @@ async fn runs(replicas: usize, slots: usize) -> Result<()> {
     let rate = stage.float(rate).await?;
     let what = format!("no-op runs made, {replicas} replicas x {slots} slots, {RUNS_QUEUED} queued");
     tell(&what, rate, "/s", ">= 5000", rate / RUNS);
+    Ok(())
+}
+
+/// The same number of jobs through the same number of slots, one process each, on a Postgres with the same settings.
+async fn peers() -> Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/ticks/peers/run");
+    let postgres = stage::durable()?;
+    let status = std::process::Command::new(script).args([postgres.url(), "30000", "64"]).status()?;
+    anyhow::ensure!(status.success(), "{script} ended with {status}");
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts replicas that all declare so many workers of one kind.
     pub(crate) async fn set(replicas: usize, limits: Limits, workers: i64, worker: &str) -> Result<Self> {
-        let postgres = Postgres::start_with(&[], &DURABLE)?;
+        let postgres = durable()?;
         postgres.sql("create table beats (tick_at timestamptz, at timestamptz)")?;
         let folder = tempfile::tempdir()?;
         let mut text = format!(
@@ -67,7 +67,7 @@ impl Stage {
     /// Starts one more replica.
     pub(crate) fn start(&mut self) -> Result<()> {
         let log = File::create(self.folder.path().join(format!("log-{}", self.replicas.len())))?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_monolith"))
+        let mut child = Command::new(binary())
             .args(["serve", "--bind", "127.0.0.1:0", "--profile", "test", "--set", "telemetry.log=error"])
             .current_dir(self.folder.path())
             .env_clear()
@@ -143,6 +143,17 @@ impl Stage {
             sleep(LOOK).await;
         }
     }
+}
+
+/// A server as the measurements want it.
+pub(crate) fn durable() -> Result<Postgres> {
+    Postgres::start_with(&[], &DURABLE)
+}
+
+/// The program under measurement: this build's, or another one that was named.
+fn binary() -> String {
+    let named = std::env::args().skip_while(|argument| argument != "--binary").nth(1);
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_monolith").to_owned())
 }
 
 impl Drop for Stage {
