@@ -2,6 +2,7 @@
 //! A command does its work through the library or, for a running server, through the typed client.
 
 mod audit; // whether the recorded changes are untouched
+mod builder; // the program as a library
 mod check; // compiles the configuration and prints every mistake
 mod explain; // where a value comes from
 mod healthcheck; // asks /health/live, for containers without curl
@@ -15,11 +16,15 @@ mod smoke; // health, metrics, and a key's whole life on a running server
 mod token; // makes and inspects admin tokens
 mod worker; // the process that only runs workers
 
+pub use builder::Builder;
+
 use crate::config::Sources;
 use crate::config::commands::Commands;
 use crate::config::environment::Environment;
+use builder::Embedded;
 use clap::{Args, Parser, Subcommand};
 use report::Failure;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -81,21 +86,15 @@ enum Command {
 /// Runs the program with the arguments and the environment of this process, and says how it ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return report::usage(&error),
-    };
-    match execute(cli) {
-        Ok(code) => code,
-        Err(failure) => failure.print(),
-    }
+    Builder::from_args().run()
 }
 
-fn execute(cli: Cli) -> Result<ExitCode, Failure> {
-    let sources = sources(&cli.from)?;
+fn execute(cli: Cli, embedded: Embedded) -> Result<ExitCode, Failure> {
+    let mut sources = sources(&cli.from)?;
+    sources.handlers = embedded.handlers.names().map(str::to_owned).collect();
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
-        Command::Serve(serve) => serve.run(sources),
-        Command::Worker(worker) => worker.run(sources),
+        Command::Serve(serve) => serve.run(sources, embedded),
+        Command::Worker(worker) => worker.run(sources, embedded),
         Command::Check(check) => check.run(&sources),
         Command::Explain(explain) => explain.run(&sources),
         Command::Schema => Ok(schema::run()),
@@ -121,6 +120,7 @@ fn sources(from: &From) -> Result<Sources, Failure> {
         apart: false,
         flags: from.set.iter().map(|set| ("--set".to_owned(), set.clone())).collect(),
         commands: Commands::default(),
+        handlers: BTreeSet::new(),
     })
 }
 

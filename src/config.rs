@@ -52,6 +52,8 @@ pub struct Sources {
     pub apart: bool,
     /// Whether programs are asked for secrets, and what they told so far.
     pub commands: Commands,
+    /// The Rust functions that workers can name; none in the plain binary.
+    pub handlers: BTreeSet<String>,
 }
 
 /// One reading of all layers: what was written, where, and everything that is wrong with it.
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub commands: Vec<Asked>,
     /// The secrets that are present but were not asked for; the value above only stands in for each.
     pub unasked: BTreeSet<SecretName>,
+    /// The Rust functions that workers can name.
+    pub handlers: BTreeSet<String>,
     /// The profile's name.
     pub profile: String,
     /// The folder that relative paths start from.
@@ -215,6 +219,7 @@ fn load_once(sources: &Sources) -> Loaded {
         pem,
         commands,
         unasked,
+        handlers: sources.handlers.clone(),
         profile,
         base_dir,
         texts: files.texts(),

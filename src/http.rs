@@ -8,6 +8,7 @@ mod caller; // who asks, and what the role allows: the permission is an argument
 mod config; // /api/admin/config
 mod connection; // one connection, its limits and its end
 mod docs; // /docs
+pub mod embedded; // routes of an embedding program
 mod events; // /api/admin/events
 mod findings; // what an operator should look at
 mod forward_auth; // /api/forward-auth
@@ -45,12 +46,21 @@ const MAX_PAGE: u32 = 500;
 /// The HTTP side, as `runtime` knows it.
 #[derive(Debug, Default)]
 pub struct Http {
+    embedded: embedded::Routes,
     routers: OnceLock<Arc<Routers>>,
+}
+
+impl Http {
+    /// The same with the routes of an embedding program beside our own.
+    #[must_use]
+    pub fn beside(embedded: embedded::Routes) -> Self {
+        Self { embedded, routers: OnceLock::new() }
+    }
 }
 
 impl Front for Http {
     fn serve(self: Arc<Self>, app: Arc<App>, socket: Socket) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let routers = Arc::clone(self.routers.get_or_init(|| Arc::new(Routers::new(&app))));
+        let routers = Arc::clone(self.routers.get_or_init(|| Arc::new(Routers::new(&app, &self.embedded))));
         Box::pin(listen::serve(app, routers, socket))
     }
 }

@@ -39,6 +39,15 @@ pub mod http; // the API
 // 9: where everything meets
 pub mod cli; // the command line
 
+pub use cli::Builder;
+
+/// What an embedding program needs beside the [`Builder`].
+pub mod embed {
+    pub use crate::http::embedded::{Admin, Caller, Operator, Routes, Viewer};
+    pub use crate::store::handles::{NoHandle, Stores};
+    pub use crate::work::handler::Run;
+}
+
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 

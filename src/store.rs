@@ -3,6 +3,7 @@
 
 pub mod database; // a database that keys or the ledger can live in: Postgres or SQLite
 pub mod error; // why a call to a store failed, without its secrets
+pub mod handles; // the stores as an embedding program uses them
 pub mod health; // up, down or unknown, with hysteresis
 pub mod identity; // which database it is, whatever its address
 pub mod mongodb; // MongoDB
@@ -43,6 +44,19 @@ pub enum Connection {
     Redis(redis::Redis),
     /// MongoDB.
     Mongodb(mongodb::Mongodb),
+}
+
+impl Connection {
+    /// As it stands in the file.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Sqlite(_) => "sqlite",
+            Self::Redis(_) => "redis",
+            Self::Mongodb(_) => "mongodb",
+        }
+    }
 }
 
 impl Store {

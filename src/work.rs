@@ -2,6 +2,7 @@
 //! It knows neither HTTP nor the file; what is declared comes in as a [`Plan`], what happened goes out as views and events.
 
 pub mod event; // what happened, for metrics and the event stream
+pub mod handler; // Rust functions as work, and what they are told
 pub mod run; // the identity, the state and the end of a run
 pub mod view; // workers and runs as they are shown
 
@@ -13,6 +14,7 @@ mod due; // what becomes of ticks: which run, which were missed
 mod engine; // the loop that finds, starts, renews and records
 mod ledger; // what is recorded, and by which rules
 mod outbound; // the HTTP client of actions and pings
+mod ping; // tells somebody outside of a success
 mod plan; // what is declared, as one value
 mod seeded; // bugs on purpose, for the chaos checker
 mod show; // a worker as declared and as recorded
@@ -20,7 +22,7 @@ mod show; // a worker as declared and as recorded
 pub use action::BaseEnv;
 pub use engine::Work;
 pub use event::{Observer, WorkEvent};
-pub use plan::{Identity, Plan};
+pub use plan::{Host, Identity, Plan};
 pub use run::{RunId, RunKind, RunState};
 pub use view::{
     AttemptView, Counts, OutputView, Page, Pause, RunView, TickOutcome, TickSpan, Ticks, WorkerState, WorkerView,

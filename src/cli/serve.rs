@@ -1,6 +1,7 @@
 //! `monolith serve`: starts the server, says where it is, and waits for the end.
 //! Only on a laptop a token is printed; nowhere else does one leave this process.
 
+use super::builder::Embedded;
 use super::report::{self, Failure};
 use crate::auth::dev;
 use crate::config::Sources;
@@ -25,13 +26,13 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self, mut sources: Sources) -> Result<ExitCode, Failure> {
+    pub(super) fn run(self, mut sources: Sources, embedded: Embedded) -> Result<ExitCode, Failure> {
         super::install_cryptography();
         if let Some(bind) = &self.bind {
             sources.flags.push(("--bind".to_owned(), format!("server.bind={bind}")));
         }
         sources.last_good = self.last_good;
-        until_the_end(sources, Part::Serve, !self.no_workers, announce)
+        until_the_end(sources, Part::Serve, !self.no_workers, embedded, announce)
     }
 }
 
@@ -40,13 +41,15 @@ pub(super) fn until_the_end(
     sources: Sources,
     part: Part,
     runs_workers: bool,
+    embedded: Embedded,
     announce: impl FnOnce(&App),
 ) -> Result<ExitCode, Failure> {
     let runtime = super::runtime()?;
     let finished = runtime.block_on(async {
         let signals =
             Shutdown::listen().map_err(|error| Failure::failed(format!("signals are not to be had: {error}")))?;
-        let app = runtime::start(sources, part, Arc::new(Http::default()), runs_workers).await?;
+        let Embedded { handlers, routes } = embedded;
+        let app = runtime::start(sources, part, Arc::new(Http::beside(routes)), handlers, runs_workers).await?;
         announce(&app);
         Ok::<bool, Failure>(signals.run(&app).await)
     })?;

@@ -1,6 +1,7 @@
 //! `monolith worker`: the process that only runs scheduled work, beside servers that share its ledger.
 //! It answers for itself alone, by /health and /metrics; keys, the API and the addresses of servers are not its business.
 
+use super::builder::Embedded;
 use super::report::{self, Failure};
 use super::serve;
 use crate::config::Sources;
@@ -20,12 +21,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn run(self, mut sources: Sources) -> Result<ExitCode, Failure> {
+    pub(super) fn run(self, mut sources: Sources, embedded: Embedded) -> Result<ExitCode, Failure> {
         super::install_cryptography();
         sources.apart = true;
         sources.flags.push(("--bind".to_owned(), format!("server.bind={}", self.bind)));
         sources.last_good = self.last_good;
-        serve::until_the_end(sources, Part::Worker, true, announce)
+        serve::until_the_end(sources, Part::Worker, true, embedded, announce)
     }
 }
 

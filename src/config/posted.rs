@@ -136,6 +136,7 @@ fn understand(
         pem,
         commands,
         unasked,
+        handlers: sources.handlers.clone(),
         profile: place.profile.to_owned(),
         base_dir: place.base_dir.to_path_buf(),
         base_file: None,

@@ -36,9 +36,21 @@ struct Handles {
 impl Meter {
     /// Counts under a route's pattern, written with `:name`: label values must not hold braces.
     pub(super) fn new(metrics: &Arc<Metrics>, pattern: &str) -> Self {
-        let name = pattern.replace("{*", ":").replace('{', ":").replace('}', "");
-        Self(Arc::new(Route { name, metrics: Arc::clone(metrics), methods: Default::default() }))
+        Self(Arc::new(Route { name: label(pattern), metrics: Arc::clone(metrics), methods: Default::default() }))
     }
+}
+
+/// Counts one request of a route that has no meter of its own.
+pub(super) fn record(metrics: &Metrics, pattern: &str, method: &Method, status: StatusCode, began: Instant) {
+    let name = label(pattern);
+    let word = if METHODS.contains(method) { method.as_str() } else { "OTHER" };
+    metrics.http_duration.with_label_values(&[word, &name]).observe(began.elapsed().as_secs_f64());
+    metrics.http_requests.with_label_values(&[word, &name, status.as_str()]).inc();
+}
+
+/// A pattern as the value of a label: braces are not allowed there.
+fn label(pattern: &str) -> String {
+    pattern.replace("{*", ":").replace('{', ":").replace('}', "")
 }
 
 impl Route {

@@ -5,8 +5,8 @@ use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
 use super::{
-    audit, config, docs, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, verify, whoami,
-    workers,
+    audit, config, docs, embedded, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, verify,
+    whoami, workers,
 };
 use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
@@ -66,13 +66,17 @@ fn tells_of_the_process(pattern: &str) -> bool {
 
 impl Routers {
     /// Every route counted, and everything that is not a route refused in the same manner.
-    pub(super) fn new(app: &Arc<App>) -> Self {
-        let here = |pattern: &str| app.part == Part::Serve || tells_of_the_process(pattern);
-        let without = |whom: Audience| router(app, move |pattern| here(pattern) && Audience::of(pattern) != whom);
+    /// Those of an embedding program are for clients.
+    pub(super) fn new(app: &Arc<App>, embedded: &embedded::Routes) -> Self {
+        let serves = app.part == Part::Serve;
+        let here = |pattern: &str| serves || tells_of_the_process(pattern);
+        let without = |whom: Audience| move |pattern: &str| here(pattern) && Audience::of(pattern) != whom;
+        let (beside, nothing) = (embedded.clone(), embedded::Routes::new());
+        let beside = if serves { &beside } else { &nothing };
         Self {
-            whole: router(app, here),
-            clients: without(Audience::Administrators),
-            administrators: without(Audience::Clients),
+            whole: router(app, here, beside),
+            clients: router(app, without(Audience::Administrators), beside),
+            administrators: router(app, without(Audience::Clients), &nothing),
         }
     }
 
@@ -86,13 +90,19 @@ impl Routers {
     }
 }
 
-fn router(app: &Arc<App>, is_wanted: impl Fn(&str) -> bool) -> Router {
+fn router(app: &Arc<App>, is_wanted: impl Fn(&str) -> bool, embedded: &embedded::Routes) -> Router {
     let (router, _) = described(Some(app), is_wanted).split_for_parts();
     let unmatched = Meter::new(&app.metrics, "unmatched");
-    router
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback_service(tower::Layer::layer(&unmatched, axum::routing::any(not_found).with_state(())))
-        .with_state(Arc::clone(app))
+    let unmatched = tower::Layer::layer(&unmatched, axum::routing::any(not_found).with_state(()));
+    let router = router.method_not_allowed_fallback(method_not_allowed);
+    let router = match embedded::around(embedded, app) {
+        Some(beside) => {
+            let beside = beside.method_not_allowed_fallback(method_not_allowed);
+            router.fallback_service(beside.fallback_service(unmatched))
+        }
+        None => router.fallback_service(unmatched),
+    };
+    router.with_state(Arc::clone(app))
 }
 
 /// The description of the API.

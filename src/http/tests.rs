@@ -7,6 +7,7 @@ use crate::config::environment::Environment;
 use crate::runtime::failpoints::{Fault, Step};
 use crate::runtime::report::{Ending, Trigger};
 use crate::runtime::{App, Part, start};
+use crate::work::handler::Handlers;
 use serde_json::Value;
 use std::fs;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ async fn started() -> (TempDir, Arc<App>) {
         environment: Environment::from_pairs([("JWT_SECRET", "7Qm0vKxY2bN5tR8wZ1cF4hJ6kL9pS3dG")]),
         ..Sources::default()
     };
-    let app = start(sources, Part::Serve, Arc::new(Http::default()), false).await.unwrap();
+    let app = start(sources, Part::Serve, Arc::new(Http::default()), Handlers::default(), false).await.unwrap();
     let ready = async {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
         while !app.is_ready() {

@@ -49,6 +49,8 @@ impl Count {
             WorkEvent::LedgerAway { error } => {
                 events.tell("worker.ledger_away", "scheduler", json!({ "error": error }))
             }
+            // Whoever was pinged knows; whoever looks after us reads the log and the metric.
+            WorkEvent::Pinged { .. } => {}
             WorkEvent::LedgerBack => events.tell("worker.ledger_back", "scheduler", json!({})),
         }
     }
@@ -81,6 +83,13 @@ impl Observer for Count {
             WorkEvent::LedgerAway { error } => tracing::error!("the run ledger does not answer: the store {error}"),
             WorkEvent::LedgerBack => tracing::info!("the run ledger answers again"),
             WorkEvent::Output { .. } => {}
+            WorkEvent::Pinged { worker, run, error } => {
+                let outcome = if error.is_some() { "failed" } else { "ok" };
+                metrics.worker_pings.with_label_values(&[worker.as_str(), outcome]).inc();
+                if let Some(error) = error {
+                    tracing::warn!(%worker, %run, error, "the ping of {worker} came to nothing: {error}");
+                }
+            }
         }
     }
 }

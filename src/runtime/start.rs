@@ -29,7 +29,8 @@ use crate::settings::admin::SigningSecret;
 use crate::settings::{Home, Settings, stores};
 use crate::store::{Database, Store};
 use crate::telemetry::{Log, metrics::Metrics, recent::Recent};
-use crate::work::{BaseEnv, Identity, Plan, Work};
+use crate::work::handler::Handlers;
+use crate::work::{BaseEnv, Host, Identity, Plan, Work};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,10 +65,12 @@ pub async fn start(
     mut sources: Sources,
     part: Part,
     front: Arc<dyn Front>,
+    handlers: Handlers,
     runs_workers: bool,
 ) -> Result<Arc<App>, StartError> {
     let began = Instant::now();
     let tasks = Tasks::default();
+    sources.handlers = handlers.names().map(str::to_owned).collect();
     sources.commands = Commands::asked(&sources.environment, tasks.stopping().clone());
     let points = FailPoints::from_environment(&sources.environment);
     let (candidate, broken) = match read(&sources, &points).await {
@@ -91,8 +94,8 @@ pub async fn start(
     let prepared = prepare(None, &Sockets::default(), &candidate, tools).await;
     let Prepared { changes, stores, auth, tls, sockets } = prepared.map_err(|why| StartError::Refused(why.problems))?;
     let snapshot = Arc::new(Snapshot::new(1, &candidate, stores, auth, tls));
-    let (app, wishes) =
-        app(&snapshot, part, (metrics, log.recent()), points, tasks, &sources).map_err(StartError::Internal)?;
+    let (app, wishes) = app(&snapshot, part, (metrics, log.recent()), points, tasks, handlers, &sources)
+        .map_err(StartError::Internal)?;
     let revision = broken.as_ref().map_or(0, |broken| broken.revision);
     app.last_good.store(revision, Ordering::Relaxed);
     let (ending, problems) = match &broken {
@@ -130,6 +133,7 @@ fn app(
     (metrics, logs): (Arc<Metrics>, Recent),
     fail_points: FailPoints,
     tasks: Tasks,
+    handlers: Handlers,
     sources: &Sources,
 ) -> Result<(Arc<App>, mpsc::Receiver<Request>), String> {
     let settings = &snapshot.settings;
@@ -143,7 +147,8 @@ fn app(
     let events = Arc::new(Events::default());
     let observer = Arc::new(Count::new(Arc::clone(&metrics), Arc::clone(&events)));
     let plan = plan(snapshot, &in_memory)?;
-    let work = Work::new(Identity { replica: replica.clone() }, base_env(&sources.environment), plan, observer);
+    let host = Host { env: base_env(&sources.environment), handlers };
+    let work = Work::new(Identity { replica: replica.clone() }, host, plan, observer);
     let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
     let app = App {
         replica,

@@ -131,11 +131,8 @@ impl Compiler<'_> {
         let found = METHODS.into_iter().find(|method| method.as_str() == text);
         if found.is_none() {
             let words = METHODS.map(|method| method.to_string());
-            let message = format!(
-                "must be {}, found \"{text}\"",
-                crate::config::schema::one_of(&words.each_ref().map(String::as_str))
-            );
-            let near = nearest(&text.to_ascii_uppercase(), words.iter().map(String::as_str));
+            let message = format!("must be one of {}, found \"{text}\"", words.join(", "));
+            let near = nearest(text, words.iter().map(String::as_str));
             self.error_with_advice(key, message, near.map(|near| format!("did you mean \"{near}\"?")));
         }
         found

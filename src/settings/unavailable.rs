@@ -2,7 +2,7 @@
 //! A line leaves this file when its capability arrives; writing the default value out is always allowed.
 
 use super::compile::Compiler;
-use crate::config::written::{Run, Written};
+use crate::config::written::Written;
 
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
@@ -12,9 +12,6 @@ impl Compiler<'_> {
         for (name, worker) in &written.workers {
             let key = |part: &str| format!("workers.{name}.{part}");
             self.refuse(&key("alert"), "an alert", worker.alert.is_some());
-            self.refuse(&key("ping"), "a ping", worker.ping.is_some());
-            let is_handler = matches!(worker.run, Some(Run::Handler { .. }));
-            self.refuse(&key("run.kind"), "an action of the kind handler", is_handler);
         }
     }
 

@@ -139,6 +139,11 @@ impl Postgres {
         self.operation_timeout
     }
 
+    /// The driver's own pool, for whoever embeds the program; its calls pass no seam.
+    pub(super) fn pool(&self) -> PgPool {
+        PgPool::clone(&self.pool)
+    }
+
     /// How many connections there are, and how many of them are idle.
     #[must_use]
     pub fn pool_size(&self) -> (u32, u32) {

@@ -99,6 +99,11 @@ impl Sqlite {
         self.in_memory
     }
 
+    /// The driver's own pool, for whoever embeds the program; its calls pass no seam.
+    pub(super) fn pool(&self) -> SqlitePool {
+        SqlitePool::clone(&self.pool)
+    }
+
     /// How many connections there are, and how many of them are idle.
     #[must_use]
     pub fn pool_size(&self) -> (u32, u32) {

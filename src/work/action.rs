@@ -2,6 +2,7 @@
 //! what it left behind; when it runs and what is recorded is decided elsewhere.
 
 mod command; // a program, without a shell
+mod handler; // a Rust function
 mod http; // an HTTP request
 mod mongodb; // a command in a declared MongoDB
 mod output; // what a run writes, while it goes on
@@ -11,6 +12,7 @@ mod sql; // a statement in a declared store
 
 pub(super) use output::{Live, News};
 
+use super::handler::Handlers;
 use super::ledger::{Claim, Finish, Ledger};
 use super::outbound::Outbound;
 use super::plan::Plan;
@@ -48,6 +50,7 @@ pub(super) struct Job {
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
     pub(super) env: Arc<BaseEnv>,
+    pub(super) handlers: Handlers,
     pub(super) outbound: Arc<Outbound>,
     /// What it writes.
     pub(super) live: Arc<Live>,
@@ -118,6 +121,7 @@ pub(super) async fn run(job: &Job) -> Ended {
         Action::Http(request) => Ended::Open(http::run(job, request).await),
         Action::Redis { store, command } => Ended::Open(redis::run(job, store, command).await),
         Action::Mongodb { store, database, command } => Ended::Open(mongodb::run(job, store, database, command).await),
+        Action::Handler { name } => Ended::Open(handler::run(job, name).await),
         Action::Command { argv, env, cwd } => Ended::Open(command::run(job, argv, env, cwd).await),
     }
 }

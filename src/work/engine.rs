@@ -6,11 +6,13 @@ mod clock; // the database's clock, told by the local one
 mod trouble; // what is done while the ledger does not answer
 mod turn; // the loop
 
-use super::action::BaseEnv;
+use super::action::{BaseEnv, Job};
 use super::event::{Observer, WorkEvent};
+use super::handler::Handlers;
 use super::ledger::{Asked, Ledger};
 use super::outbound::Outbound;
-use super::plan::{Identity, Plan};
+use super::ping::{self, Ping, Pings};
+use super::plan::{Host, Identity, Plan};
 use super::run::RunId;
 use super::view::{OutputView, Page, RunView, Ticks, WorkerView};
 use super::{WorkError, show};
@@ -33,12 +35,14 @@ pub(super) const MOST_BACKFILLED: u32 = 10_000;
 
 /// The scheduler of this replica. Cloning gives another handle to the same one.
 #[derive(Clone)]
-pub struct Work(Arc<Shared>);
+pub struct Work(pub(super) Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     identity: Identity,
     env: Arc<BaseEnv>,
-    outbound: Arc<Outbound>,
+    handlers: Handlers,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) pings: Pings,
     plan: ArcSwap<Plan>,
     observer: Arc<dyn Observer>,
     wake: Notify,
@@ -48,11 +52,13 @@ struct Shared {
 impl Work {
     /// A scheduler with its first plan; nothing is read or run before [`Work::run`].
     #[must_use]
-    pub fn new(identity: Identity, env: BaseEnv, plan: Plan, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(identity: Identity, host: Host, plan: Plan, observer: Arc<dyn Observer>) -> Self {
         Self(Arc::new(Shared {
             identity,
-            env: Arc::new(env),
+            env: Arc::new(host.env),
+            handlers: host.handlers,
             outbound: Arc::default(),
+            pings: Pings::default(),
             plan: ArcSwap::from_pointee(plan),
             observer,
             wake: Notify::new(),
@@ -69,7 +75,7 @@ impl Work {
     /// Finds, starts and records runs until `stop` fires; then lets those in progress finish until `cut` fires, and releases the rest
     /// without costing them an attempt. Dropping the future ends every run at once, as a crash would.
     pub async fn run(&self, stop: CancellationToken, cut: CancellationToken) {
-        turn::run(self, stop, cut).await;
+        ping::beside(self, turn::run(self, stop, cut)).await;
     }
 
     /// The database of the ledger.
@@ -230,8 +236,17 @@ impl Work {
         Ledger::new(plan, &self.0.identity)
     }
 
-    fn tell(&self, event: &WorkEvent) {
+    pub(super) fn tell(&self, event: &WorkEvent) {
         self.0.observer.observe(event);
+    }
+
+    /// Tells whoever is named by the worker that it succeeded; the run does not wait for it.
+    fn ping(&self, job: &Job) {
+        let (worker, run) = (job.claim.worker.name.clone(), job.claim.run);
+        let Some(address) = job.claim.worker.ping.clone() else { return };
+        if !self.0.pings.add(Ping { worker: worker.clone(), run, address }) {
+            self.tell(&WorkEvent::Pinged { worker, run, error: Some("too many pings wait already".into()) });
+        }
     }
 
     fn tell_recorded(&self, recorded: &[super::ledger::Recorded]) {

@@ -42,6 +42,15 @@ pub enum WorkEvent {
         /// When, by the database's clock.
         at: Timestamp,
     },
+    /// Somebody outside was told of a success, or was not.
+    Pinged {
+        /// Whose success.
+        worker: WorkerName,
+        /// Which run.
+        run: RunId,
+        /// Why it came to nothing, without the address.
+        error: Option<String>,
+    },
     /// Ticks came to their end without an attempt of ours: skipped, missed, lost.
     Recorded {
         /// Whose ticks they are.

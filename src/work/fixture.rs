@@ -2,9 +2,10 @@
 //! Nothing here is part of the program.
 
 use super::event::Observer;
+use super::handler::Handlers;
 use super::ledger::{Ledger, Workers};
 use super::view::RunView;
-use super::{BaseEnv, Identity, Plan, Work, WorkEvent};
+use super::{BaseEnv, Host, Identity, Plan, Work, WorkEvent};
 use crate::clock::Timestamp;
 use crate::name::{StoreName, WorkerName};
 use crate::secret::Secret;
@@ -316,7 +317,8 @@ impl Replica {
     pub(super) fn start(replica: &str, plan: Plan) -> Self {
         let told = Arc::new(Told::default());
         let env = BaseEnv { path: Some("/usr/local/bin:/usr/bin:/bin".into()), ..BaseEnv::default() };
-        let work = Work::new(Identity { replica: replica.into() }, env, plan, told.clone());
+        let host = Host { env, handlers: Handlers::default() };
+        let work = Work::new(Identity { replica: replica.into() }, host, plan, told.clone());
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let (handle, stopped, cut_off) = (work.clone(), stop.clone(), cut.clone());
         let task = tokio::spawn(async move { handle.run(stopped, cut_off).await });

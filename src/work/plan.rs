@@ -1,6 +1,8 @@
 //! What is declared, as one value that replaces another as a whole.
 //! It is made by `runtime` from the settings and the open stores; nothing here opens or checks anything.
 
+use super::action::BaseEnv;
+use super::handler::Handlers;
 use crate::name::{StoreName, WorkerName};
 use crate::settings::workers::{Scheduler, Worker};
 use crate::store::{Connection, Database};
@@ -18,6 +20,15 @@ pub struct Plan {
     pub ledger: Database,
     /// Its limits.
     pub scheduler: Arc<Scheduler>,
+}
+
+/// What the process lends to the actions.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// The variables that a command inherits.
+    pub env: BaseEnv,
+    /// The Rust functions that workers can name.
+    pub handlers: Handlers,
 }
 
 /// Who this process is, in the ledger and in what it shows.

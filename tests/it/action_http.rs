@@ -81,7 +81,7 @@ async fn a_server_that_is_not_there_is_named_and_its_path_is_not() {
     let server = start(&calls("http://127.0.0.1:9/hunter2-in-the-path", "")).await;
     let failed = run(&server).await;
     assert_eq!(failed["state"], "failed");
-    assert!(text(&failed, "error").starts_with("127.0.0.1 cannot connect: "), "{failed}");
+    assert!(text(&failed, "error").starts_with("127.0.0.1: cannot connect: "), "{failed}");
     assert!(!everything_told(&server).await.contains("hunter2"));
 }
 

@@ -17,6 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// Stands among the variables of a test where another program than the binary is run; it is not passed on.
+const PROGRAM: &str = "the program";
+
 /// A configuration with everything in memory and no workers.
 pub const IN_MEMORY: &str = "[keys]\nstore = \"memory\"\n";
 
@@ -83,6 +86,11 @@ impl Builder {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Runs a program that embeds Monolith in its place.
+    pub fn program(self, path: &Path) -> Self {
+        self.env(PROGRAM, path.to_str().unwrap())
     }
 
     pub fn arg(mut self, arg: &str) -> Self {
@@ -376,10 +384,11 @@ pub fn signal(pid: u32, name: &str) {
 
 /// The binary, in a folder, with nothing of this process' environment but what every program needs.
 pub fn binary(folder: &Path, env: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_monolith"));
+    let program = env.iter().find(|(name, _)| name == PROGRAM).map(|(_, path)| path.as_str());
+    let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_monolith")));
     command.current_dir(folder).env_clear().stdin(Stdio::null());
     command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.envs(env.iter().map(|(name, value)| (name, value)));
+    command.envs(env.iter().filter(|(name, _)| name != PROGRAM).map(|(name, value)| (name, value)));
     command
 }
 

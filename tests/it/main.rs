@@ -12,12 +12,16 @@ mod runs; // one worker that is run by hand
 mod sockets; // where a server listens, as its log says
 
 mod action_http; // workers that call a URL
+mod action_mongodb; // workers that send a command to MongoDB
+mod action_redis; // workers that send a command to Redis
+mod action_sql; // workers that run a statement
 mod audit; // who changed what, chained
 mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`
 mod cli; // the command line against a running server
 mod corpus; // the fuzzer's kept cases, and the rest that must hold for any bytes
 mod disk; // whether the files say what is running
+mod embedded; // a program of somebody's own around Monolith
 mod events; // what happens, as it happens
 mod forward_auth; // gateways ask whether their callers may come in
 mod http; // the API's manners
@@ -27,12 +31,14 @@ mod listen; // sockets that move, doors, limits that change
 mod mistakes; // what is wrong at the start is told, and nothing is started
 mod openapi; // the API's description, as it was reviewed
 mod outcome; // what a reload answers
+mod ping; // somebody outside is told of each success
 mod plan; // what a text would change, before it does
 mod readme; // the README's tour, run as it stands
 mod reload; // an edit takes effect as a whole or changes nothing
 mod replicas; // several processes on one database: who they are, and the receipt of a revocation
 mod revisions; // what was made of the settings, and starting from what ran last
 mod rotate; // rotated passwords on real servers
+mod run_output; // what a run writes, while it goes on
 mod secrets; // secrets as operators give them
 mod sentinel; // no secret is ever told
 mod skew; // replicas whose clocks disagree

@@ -47,7 +47,6 @@ pub async fn cancel(server: &TestMonolith, id: &str) -> Value {
 }
 
 /// What a run wrote, from an offset on.
-#[expect(dead_code, reason = "for what is to come")]
 pub async fn output(server: &TestMonolith, id: &str, after: u64) -> Value {
     server.viewer().get(&format!("/api/admin/runs/{id}/output?after={after}")).await.ok()
 }

@@ -198,7 +198,7 @@ fn broken(place: &mut Place) -> Vec<String> {
         ),
         format!("[workers.x]\nevery = \"1s\"\nping = \"https://h/?{secret}\"\nrun = {{ kind = \"sql\" }}\n"),
         format!(
-            "[workers.x]\nevery = \"1s\"\nrun = {{ kind = \"http\", url = \"https://a:{secret}@h\", headers = {{ b = \"{secret}\" }} }}\n"
+            "[workers.x]\nevery = \"1s\"\nrun = {{ kind = \"http\", url = \"https//a:{secret}@h\", headers = {{ b = \"{secret}\" }} }}\n"
         ),
         format!(
             "[workers.x]\nevery = \"1s\"\nrun = {{ kind = \"command\", argv = [\"true\"], env = {{ A = \"${{secrets.none}}{secret}\" }} }}\n"

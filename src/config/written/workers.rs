@@ -58,7 +58,7 @@ pub struct Worker {
     pub enabled: bool,
     /// Who is told when it fails or is overdue.
     pub alert: Option<WorkerAlert>,
-    /// Called after each success.
+    /// An address that is called after each success; `${secrets.NAME}` is replaced.
     pub ping: Option<Secret>,
     /// What it does.
     #[schemars(required)]
@@ -167,17 +167,17 @@ pub enum Run {
     },
     /// An HTTP request.
     Http {
-        /// Such as `POST`.
+        /// Such as `POST`; `GET` where it is left out.
         method: Option<String>,
         /// Where to.
         #[schemars(required)]
         url: Option<Secret>,
-        /// Headers; `${secrets.NAME}` is replaced.
+        /// Headers; `${secrets.NAME}` is replaced here, in `url` and in `body`.
         #[serde(default)]
         headers: BTreeMap<String, Secret>,
         /// The body.
         body: Option<Secret>,
-        /// The status codes that count as success.
+        /// The status codes that count as success; every 2xx where it is left out.
         expect_status: Option<Vec<u16>>,
     },
     /// A Redis command.
@@ -185,7 +185,7 @@ pub enum Run {
         /// The store's name.
         #[schemars(required)]
         store: Option<String>,
-        /// The command and its arguments.
+        /// The command and its arguments, with `${run.id}`, `${run.worker}`, `${run.tick_at}`, `${run.attempt}`.
         #[schemars(required)]
         command: Option<Vec<String>>,
     },
@@ -197,7 +197,7 @@ pub enum Run {
         /// The database.
         #[schemars(required)]
         database: Option<String>,
-        /// The command document.
+        /// The command document, its name first; `${run.id}` and the like are replaced in its texts.
         #[schemars(required)]
         command: Option<BTreeMap<String, serde_json::Value>>,
     },

@@ -1,6 +1,7 @@
 //! What a worker does: its kind, and what that kind needs, ready to be done.
 //! Doing it is `work::action`.
 
+use crate::config::schema::nearest;
 use crate::config::written;
 use crate::name::StoreName;
 use crate::secret::Secret;
@@ -43,6 +44,11 @@ pub enum Action {
         /// The command; never empty.
         command: Document,
     },
+    /// Calls a Rust function that the embedding program registered.
+    Handler {
+        /// The name it was registered under.
+        name: String,
+    },
     /// Starts a program, without a shell.
     Command {
         /// The program and its arguments; never empty.
@@ -64,13 +70,14 @@ impl Action {
             Self::Redis { .. } => "redis",
             Self::Mongodb { .. } => "mongodb",
             Self::Command { .. } => "command",
+            Self::Handler { .. } => "handler",
         }
     }
 
     /// Whether it writes something as it goes, beside what it answers at the end.
     #[must_use]
     pub const fn writes(&self) -> bool {
-        matches!(self, Self::Command { .. })
+        matches!(self, Self::Command { .. } | Self::Handler { .. })
     }
 
     /// What must be masked in whatever is kept of a run.
@@ -79,7 +86,7 @@ impl Action {
         match self {
             Self::Http(request) => request.hidden.clone(),
             Self::Command { env, .. } => env.values().cloned().collect(),
-            Self::Sql { .. } | Self::Redis { .. } | Self::Mongodb { .. } => Vec::new(),
+            Self::Sql { .. } | Self::Redis { .. } | Self::Mongodb { .. } | Self::Handler { .. } => Vec::new(),
         }
     }
 }
@@ -130,8 +137,7 @@ impl Compiler<'_> {
                 Some(Action::Mongodb { store: store?, database: database?, command })
             }
             written::Run::Command { argv, env, cwd } => self.program(key, argv.as_deref()?, env, cwd.as_deref()),
-            // Told by `unavailable`.
-            written::Run::Handler { .. } => None,
+            written::Run::Handler { name } => self.handler(&format!("{key}.name"), name.as_deref()?),
         }
     }
 
@@ -175,6 +181,25 @@ impl Compiler<'_> {
             self.error(&format!("{key}.database"), message);
         }
         fits.then(|| name.to_owned())
+    }
+
+    fn handler(&mut self, key: &str, name: &str) -> Option<Action> {
+        let registered = &self.loaded.handlers;
+        if registered.contains(name) {
+            return Some(Action::Handler { name: name.to_owned() });
+        }
+        let all: Vec<&str> = registered.iter().map(String::as_str).collect();
+        let hint = match nearest(name, all.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if all.is_empty() => {
+                "a handler is a Rust function of a program that embeds monolith (`monolith::Builder`); the plain \
+                                       binary has none"
+                    .to_owned()
+            }
+            None => format!("registered are: {}", all.join(", ")),
+        };
+        self.error_with_hint(key, format!("no handler `{name}` is registered in this program"), hint);
+        None
     }
 
     fn program(

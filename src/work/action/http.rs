@@ -33,7 +33,7 @@ async fn send(job: &Job, request: &Request) -> Done {
     let began = Instant::now();
     match wanted.send().await {
         Ok(response) => judge(request, response, began).await,
-        Err(error) => Done::failed(format!("{} {}", request.address.host(), why(&error))),
+        Err(error) => Done::failed(format!("{}: {}", request.address.host(), why(&error))),
     }
 }
 

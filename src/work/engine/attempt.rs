@@ -6,7 +6,7 @@ use super::trouble::Backoff;
 use crate::work::action::{self, Ended, Job, News};
 use crate::work::event::WorkEvent;
 use crate::work::ledger::Finish;
-use crate::work::run::Done;
+use crate::work::run::{Done, RunState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -94,7 +94,12 @@ async fn record(work: &Work, job: &Job, ended: Ended, took: Duration) {
     };
     let (worker, run) = (job.claim.worker.name.clone(), job.claim.run);
     match finish {
-        Some(Finish::Recorded { state, at }) => work.tell(&WorkEvent::Finished { worker, run, state, took, at }),
+        Some(Finish::Recorded { state, at }) => {
+            work.tell(&WorkEvent::Finished { worker, run, state, took, at });
+            if state == RunState::Succeeded {
+                work.ping(job);
+            }
+        }
         Some(Finish::Lost) => {
             tracing::warn!(%worker, %run, "the lease of a run was lost; its end is recorded by another replica");
             work.tell(&WorkEvent::LeaseLost { worker, run });

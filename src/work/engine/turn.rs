@@ -224,7 +224,7 @@ mod tests {
     async fn judges_in(silence: Duration) -> Duration {
         let plan = plan(&memory().await, [worker("one", shell("true"))]);
         let identity = Identity { replica: "a".into() };
-        let work = Work::new(identity, crate::work::BaseEnv::default(), plan, Arc::new(Told::default()));
+        let work = Work::new(identity, crate::work::Host::default(), plan, Arc::new(Told::default()));
         let mut engine = Engine::new(&work, CancellationToken::new());
         engine.next.reap = Instant::now();
         engine.heard = Instant::now().checked_sub(silence).unwrap();

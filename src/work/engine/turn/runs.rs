@@ -73,6 +73,7 @@ impl Engine<'_> {
         let job = Job {
             attempt,
             live: Arc::new(live),
+            handlers: self.work.0.handlers.clone(),
             outbound: Arc::clone(&self.work.0.outbound),
             deadline: Instant::now() + claim.worker.timeout,
             claim,
