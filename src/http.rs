@@ -25,6 +25,7 @@ mod replicas; // /api/admin/replicas
 mod show; // from the program's own types to the wire types
 mod stores; // /api/admin/stores
 mod tokens; // /api/admin/tokens
+mod usage; // /api/admin/api-keys/{kid}/usage
 mod verify; // /api/keys/verify
 mod whoami; // /api/admin/whoami
 mod workers; // /api/admin/workers, /api/admin/runs

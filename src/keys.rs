@@ -12,6 +12,7 @@ mod list; // filtered and sorted, in pages
 mod new; // a wish for a key, and what is wrong with it
 pub mod record; // what a key is
 mod table; // the keys at rest
+mod usage; // how often each key is used
 pub mod verify; // whether a key is good
 
 pub use edit::{DEFAULT_GRACE, Patch};
@@ -23,6 +24,7 @@ pub use limit::Standing;
 pub use list::{Filter, Page};
 pub use new::NewKey;
 pub use record::{KeyState, Record};
+pub use usage::Used;
 pub use verify::{Need, Refused, Verdict};
 
 use crate::audit::Actor;
@@ -110,6 +112,7 @@ pub struct Keys {
     follower: ArcSwap<Database>,
     rules: ArcSwap<Rules>,
     limits: limit::Limits,
+    usage: usage::Usage,
 }
 
 impl Keys {
@@ -125,13 +128,20 @@ impl Keys {
             follower: ArcSwap::from_pointee(follower),
             rules: ArcSwap::new(rules),
             limits: limit::Limits::default(),
+            usage: usage::Usage::default(),
         }
     }
 
     /// Judges a use of a key, and counts it where everything else is right: a refusal costs nothing.
     #[must_use]
     pub fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> (Verdict, Option<Standing>) {
-        let verdict = self.judge(text, need, now);
+        let (verdict, standing) = self.limited(self.judge(text, need, now), need);
+        self.usage.note(&verdict, now);
+        (verdict, standing)
+    }
+
+    /// What the limits say of a key that is good otherwise.
+    fn limited(&self, verdict: Verdict, need: Need<'_>) -> (Verdict, Option<Standing>) {
         let Verdict::Valid(record) = verdict else { return (verdict, None) };
         let Some((rate, by_policy)) = verify::rate_for(&record, need.policy) else {
             return (Verdict::Valid(record), None);

@@ -15,6 +15,7 @@ mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on
 mod homes; // which databases keys and ledger live in
 mod last_good; // what ran last, where the files are broken at the start
+mod news; // hears early that keys changed
 mod prepare; // the part of a reload that can fail
 mod publish; // tells everybody what came of an attempt
 mod refresh; // asks for secrets again
@@ -22,6 +23,7 @@ mod reload; // the one actor that changes the settings
 mod replicas; // tells the others that this one lives, and how far it has come
 mod shutdown; // from a signal to the end
 mod start; // from nothing to the first generation
+mod usage; // writes how keys are used
 mod watch; // notices that a file changed
 
 pub use shutdown::Shutdown;

@@ -62,6 +62,8 @@ pub mod runs;
 pub mod stores;
 /// Tokens that are refused before their time.
 pub mod tokens;
+/// How often a key was used.
+pub mod usage;
 /// Whether a key is good, and for what.
 pub mod verify;
 /// Who the caller is.
@@ -89,6 +91,7 @@ pub use replicas::Replica;
 pub use runs::{Attempt, AttemptOutcome, OutputQuery, Run, RunKind, RunOutput, RunState};
 pub use stores::{Pool, Store, StoreDetails, StoreKind, StoreState};
 pub use tokens::{DeniedToken, DenyToken};
+pub use usage::{UsageDay, UsageQuery};
 pub use verify::{RateLimit, Verdict, VerifyCode, VerifyKey};
 pub use whoami::{Role, Whoami};
 pub use workers::{

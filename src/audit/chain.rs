@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 use crate::store::{Database, StoreError, database::Kind};
 use std::time::Duration;
 
+/// On which channel of Postgres or Redis it is told that the chain is longer.
+pub const CHANNEL: &str = "monolith_keys";
 /// How many entries are read at once while the whole chain is looked at.
 const PART: u32 = 1000;
 

@@ -80,6 +80,8 @@ fn keys(app: &App) {
     for (state, count) in app.keys.counts(now).by_state() {
         app.metrics.keys.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
+    app.metrics.key_usage_lost.reset();
+    app.metrics.key_usage_lost.inc_by(app.keys.usage_lost());
     if let Some(age) = app.keys.age() {
         app.metrics.key_index_age.set(age.as_secs_f64());
     }

@@ -5,8 +5,8 @@ use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
 use super::{
-    audit, config, docs, embedded, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, verify,
-    whoami, workers,
+    audit, config, docs, embedded, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, usage,
+    verify, whoami, workers,
 };
 use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
@@ -126,6 +126,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         routes!(keys::bulk_revoke),
         routes!(keys::show, keys::patch, keys::revoke),
         routes!(keys::rotate),
+        routes!(usage::show),
         routes!(workers::list),
         routes!(workers::show),
         routes!(workers::run_now),

@@ -57,11 +57,24 @@ impl Index {
 
     /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back. Answers
     /// what was here before.
-    pub(super) fn put(&self, record: Record) -> Option<Arc<Record>> {
+    pub(super) fn put(&self, mut record: Record) -> Option<Arc<Record>> {
         let mut shard = self.shard(record.kid.as_str())?.write().unwrap_or_else(PoisonError::into_inner);
-        match shard.get(&record.kid) {
-            Some(known) if known.version > record.version => Some(Arc::clone(known)),
-            _ => shard.insert(record.kid.clone(), Arc::new(record)),
+        let known = shard.get(&record.kid).cloned();
+        if known.as_ref().is_some_and(|known| known.version > record.version) {
+            return known;
+        }
+        // Uses are written in batches, so that a row may know less of them.
+        record.last_used_at = record.last_used_at.max(known.as_ref().and_then(|known| known.last_used_at));
+        shard.insert(record.kid.clone(), Arc::new(record));
+        known
+    }
+
+    /// Says that a key was used at an instant.
+    pub(super) fn used(&self, kid: &Kid, at: Timestamp) {
+        let Some(shard) = self.shard(kid.as_str()) else { return };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = shard.get_mut(kid).filter(|record| record.last_used_at < Some(at)) {
+            Arc::make_mut(record).last_used_at = Some(at);
         }
     }
 

@@ -2,6 +2,7 @@
 //! locks the end of the chain first, so that the order of events is the order of commits.
 
 pub(super) mod fleet; // the rows of the replicas
+pub(super) mod usage; // how keys are used
 
 mod postgres; // the statements for Postgres
 mod sqlite; // the statements for SQLite

@@ -17,6 +17,7 @@ fn rules() -> Rules {
         verify: VerifyAccess::Open,
         max_staleness: Duration::from_secs(300),
         on_stale: OnStale::Deny,
+        rate_limit_store: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keeps the key index fresh and the scheduled work going: brings each home's tables up to date, then follows or runs.
 //! A home that cannot be reached is tried again for as long as the process lives; nobody waits for it here.
 
-use super::{App, Part, publish, replicas};
+use super::{App, Part, news, publish, replicas, usage};
 use crate::clock::Timestamp;
 use crate::settings::stores::{Migrate, StoreKind};
 use crate::settings::{Home, Settings};
@@ -25,6 +25,10 @@ pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
     if app.part == Part::Serve {
         let keeping = Arc::clone(app);
         app.tasks.spawn_graceful(move |stop| async move { keep_keys(&keeping, &stop).await });
+        let keeping = Arc::clone(app);
+        app.tasks.spawn_graceful(move |stop| async move { keep_others(&keeping, &stop).await });
+        news::begin(app);
+        usage::begin(app);
     }
     replicas::begin(app);
     let working = Arc::clone(app);
@@ -45,6 +49,24 @@ async fn keep_keys(app: &App, stop: &CancellationToken) {
             () = app.keys.wanted() => {}
             () = pause(stop, FOLLOW_EVERY) => {}
         }
+    }
+}
+
+/// Follows what else lives in the home of the keys, for itself: it shares its connections with everybody, and a pool that is
+/// busy must not make the key index old.
+async fn keep_others(app: &App, stop: &CancellationToken) {
+    let mut trouble = Trouble::about(
+        "denied tokens and the audit are followed again",
+        "denied tokens and the audit cannot be followed",
+    );
+    while !stop.is_cancelled() {
+        if app.has_keys() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = follow_others(app) => trouble.tell(&outcome),
+            }
+        }
+        pause(stop, FOLLOW_EVERY).await;
     }
 }
 
@@ -111,8 +133,7 @@ async fn pause(stop: &CancellationToken, length: Duration) {
 
 async fn step(app: &App) -> Result<(), StoreError> {
     if app.has_keys() {
-        app.keys.follow(|happened| publish::key(app, &happened)).await?;
-        return follow_others(app).await;
+        return app.keys.follow(|happened| publish::key(app, &happened)).await;
     }
     let settings = Arc::clone(&app.snapshot().settings);
     let database = app.keys.database();

@@ -28,6 +28,8 @@ pub struct Keys {
     pub max_staleness: Duration,
     /// What is answered after that.
     pub on_stale: OnStale,
+    /// The Redis that all replicas share: for the limits of keys, and for the news that keys changed.
+    pub rate_limit_store: Option<StoreName>,
 }
 
 /// A secret that is mixed into the hashes at rest.
@@ -114,7 +116,24 @@ impl Compiler<'_> {
                 written::OnStale::Deny => OnStale::Deny,
                 written::OnStale::Allow => OnStale::Allow,
             },
+            rate_limit_store: self.shared_redis(written.rate_limit_store.as_deref(), kinds, declared),
         }
+    }
+
+    fn shared_redis(
+        &mut self,
+        text: Option<&str>,
+        kinds: &BTreeMap<StoreName, StoreKind>,
+        declared: &Declared,
+    ) -> Option<StoreName> {
+        let key = "keys.rate_limit_store";
+        let name = self.store(key, text?, kinds, declared)?;
+        if !matches!(kinds.get(&name), Some(StoreKind::Redis { .. })) {
+            self.error(key, format!("must be a redis store; `{name}` is not one"));
+            return None;
+        }
+        self.warn(key, "carries the news of changed keys so far; limits are still counted by each process");
+        Some(name)
     }
 
     fn peppers(&mut self, names: &[String]) -> Vec<Pepper> {

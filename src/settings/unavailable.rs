@@ -6,7 +6,6 @@ use crate::config::written::Written;
 
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
-        self.refuse("keys.rate_limit_store", "a rate limit across replicas", written.keys.rate_limit_store.is_some());
         self.refuse("forward_auth.assertion_key", "a signed assertion", written.forward_auth.assertion_key.is_some());
         self.refuse("alerts", "an alert", !written.alerts.is_empty());
         for (name, worker) in &written.workers {

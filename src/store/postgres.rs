@@ -2,6 +2,8 @@
 //! sqlx waits for ever on a server that was paused (transact-rs/sqlx#3540).
 //! What the statements are is the business of `keys`, `work` and the actions.
 
+pub mod listen; // hears what the database announces
+
 use super::StoreError;
 use crate::settings::stores::{Pooler, Store};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -123,7 +125,7 @@ impl Postgres {
 
     /// Whether both use the same pool.
     #[must_use]
-    pub(super) fn shares_pool(&self, other: &Self) -> bool {
+    pub fn shares_pool(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pool, &other.pool)
     }
 

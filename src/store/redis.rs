@@ -1,6 +1,8 @@
 //! Redis behind the time-out seam: one multiplexed connection, made at the first use and thrown away after any failure.
 //! The driver's own manager stays with the address it once resolved, so that after a failover every write fails.
 
+pub mod listen; // hears what is published
+
 use super::{StoreError, error::LOGIN_REFUSED};
 use crate::settings::stores::Store;
 use redis::aio::MultiplexedConnection;

@@ -41,6 +41,7 @@ pub struct Metrics {
     pub key_verify: Histogram,
     pub key_index_age: Gauge,
     pub revocation_lag: Histogram,
+    pub key_usage_lost: IntCounter,
     pub worker_runs: IntCounterVec,
     pub worker_run: HistogramVec,
     pub worker_lateness: Histogram,
@@ -100,6 +101,10 @@ impl Metrics {
                 "monolith_revocation_lag_seconds",
                 "From a revocation's commit to this replica's index.",
                 SECONDS,
+            )?,
+            key_usage_lost: new.counter(
+                "monolith_key_usage_lost_total",
+                "Uses of keys that were not counted, because too many waited to be written.",
             )?,
             worker_runs: new.counters("monolith_worker_runs_total", "Runs ended.", &["worker", "outcome"])?,
             worker_run: new.histograms("monolith_worker_run_seconds", "How long a run took.", &["worker"], RUNS)?,
@@ -165,6 +170,10 @@ impl New<'_> {
 
     fn gauges_f64(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
         self.registered(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.registered(IntCounter::new(name, help)?)
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {

@@ -24,10 +24,13 @@ mod disk; // whether the files say what is running
 mod embedded; // a program of somebody's own around Monolith
 mod events; // what happens, as it happens
 mod forward_auth; // gateways ask whether their callers may come in
+mod fresh; // how old an answer about a key may be, whatever happens to the database
+mod fresh_usage; // how often keys are used, and when last
 mod http; // the API's manners
 mod identity; // the same database under another address, and another one under the same name
 mod keys; // the life of an API key, in each home
 mod listen; // sockets that move, doors, limits that change
+mod migrate; // replicas that start at once on an empty database
 mod mistakes; // what is wrong at the start is told, and nothing is started
 mod openapi; // the API's description, as it was reviewed
 mod outcome; // what a reload answers

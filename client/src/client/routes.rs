@@ -104,6 +104,11 @@ impl Client {
         self.call(self.admin(Method::GET, &["api-keys", kid])?).await
     }
 
+    /// `GET api-keys/{kid}/usage`.
+    pub async fn key_usage(&self, kid: &str, query: &UsageQuery) -> Result<List<UsageDay>, Error> {
+        self.call(self.admin(Method::GET, &["api-keys", kid, "usage"])?.query(query)).await
+    }
+
     /// `PATCH api-keys/{kid}`; with a version only while the record still has it.
     pub async fn patch_key(&self, kid: &str, patch: &PatchKey, version: Option<u64>) -> Result<Key, Error> {
         let request = self.admin(Method::PATCH, &["api-keys", kid])?.json(patch);

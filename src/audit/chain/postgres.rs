@@ -1,7 +1,7 @@
 //! The statements of the chain for Postgres. Whoever appends locks the end first, so that numbers follow commits.
 //! Times travel as milliseconds since the epoch.
 
-use super::{Link, TAKEN_FOR, entry_of};
+use super::{CHANNEL, Link, TAKEN_FOR, entry_of};
 use crate::audit::{Change, Entry, GENESIS, Head};
 use crate::store::{StoreError, postgres::Postgres};
 use sqlx::{Connection, PgConnection, Row};
@@ -56,8 +56,10 @@ pub async fn append(c: &mut PgConnection, subject: &str, link: Link<'_>, body: S
         .persistent(false)
         .bind(entry.seq)
         .bind(entry.hash.as_slice())
-        .execute(c)
+        .execute(&mut *c)
         .await?;
+    // Told at the commit, to whoever listens; what is lost of it is found by the look each second.
+    sqlx::query("select pg_notify($1, '')").persistent(false).bind(CHANNEL).execute(c).await?;
     Ok(entry.seq)
 }
 
