@@ -1,6 +1,7 @@
 //! The command line: where everything meets. Data goes to standard output, words to standard error.
 //! A command does its work through the library or, for a running server, through the typed client.
 
+mod at; // which server a command asks, and how it prints
 mod audit; // whether the recorded changes are untouched
 mod builder; // the program as a library
 mod check; // compiles the configuration and prints every mistake
@@ -14,7 +15,9 @@ mod serve; // the server
 mod server; // which running server a command means
 mod smoke; // health, metrics, and a key's whole life on a running server
 mod token; // makes and inspects admin tokens
+mod wall; // instants on the wall clock of a time zone
 mod worker; // the process that only runs workers
+mod workers; // workers of a running server, and ticks foretold
 
 pub use builder::Builder;
 
@@ -77,6 +80,8 @@ enum Command {
     /// Prove that nobody touched the record of changes.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// List, run, pause, resume and backfill workers of a running server; foretell ticks.
+    Workers(workers::Workers),
     /// Try a running server: health, metrics, and a key's life from creation to refusal.
     Smoke(smoke::Smoke),
     /// Ask a running server whether it lives; for containers without curl.
@@ -102,6 +107,7 @@ fn execute(cli: Cli, embedded: Embedded) -> Result<ExitCode, Failure> {
         Command::Token(token) => token.run(&sources),
         Command::Keys(keys) => keys.run(&sources),
         Command::Audit(audit) => audit.run(&sources),
+        Command::Workers(workers) => workers.run(&sources),
         Command::Smoke(smoke) => smoke.run(&sources),
         Command::Healthcheck(healthcheck) => healthcheck.run(&sources),
     }

@@ -12,6 +12,7 @@ mod fixture; // what the tests of this folder share
 
 mod due; // what becomes of ticks: which run, which were missed
 mod engine; // the loop that finds, starts, renews and records
+mod foretell; // what will become of ticks, through an outage
 mod ledger; // what is recorded, and by which rules
 mod outbound; // the HTTP client of actions and pings
 mod ping; // tells somebody outside of a success
@@ -22,6 +23,7 @@ mod show; // a worker as declared and as recorded
 pub use action::BaseEnv;
 pub use engine::Work;
 pub use event::{Observer, WorkEvent};
+pub use foretell::{Fate, Foretold, Outage, foretell};
 pub use plan::{Host, Identity, Plan};
 pub use run::{RunId, RunKind, RunState};
 pub use view::{
@@ -33,6 +35,9 @@ use crate::store::StoreError;
 
 /// The oldest a tick or a waiting run gets before a worker is called overdue.
 pub const OVERDUE_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How many ticks of a worker are shown ahead.
+pub const TICKS_FORETOLD: usize = 5;
 
 /// Why something that was asked of the scheduler was not done.
 #[derive(Debug, thiserror::Error)]

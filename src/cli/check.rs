@@ -3,6 +3,7 @@
 
 mod against; // what a running server would make of it
 mod connect; // logs in to every store
+mod ticks; // when each worker is due next
 
 use super::report::{self, Failure};
 use crate::clock::Timestamp;
@@ -19,8 +20,8 @@ use std::process::ExitCode;
 #[command(
     after_help = "Examples:\n  monolith check\n  monolith check --profile prod --format json\n  monolith check --connect\n  \
                         monolith check --against http://127.0.0.1:8000\n\n\
-                        JSON: {valid, errors, warnings}; each problem has key, message, hint and, where it was written, \
-                        file, line, column or env or flag. Exit code 3 where it is not valid; \
+                        JSON: {valid, errors, warnings, workers}; each problem has key, message, hint and, where it was written, \
+                        file, line, column or env or flag; each worker has its next ticks. Exit code 3 where it is not valid; \
                         with --connect also 4 where a store does not answer, 5 where one refuses the login."
 )]
 pub(super) struct Check {
@@ -58,7 +59,8 @@ impl Check {
         }
         let asking = if self.connect { super::with_commands(sources) } else { sources.clone() };
         let loaded = config::load(&asking);
-        let compiled = settings::compile(&loaded, Timestamp::now());
+        let now = Timestamp::now();
+        let compiled = settings::compile(&loaded, now);
         let tried = self.try_stores(compiled.as_ref().ok().map(|(settings, _)| settings))?;
         let (mut errors, warnings) = match &compiled {
             Ok((_, warnings)) => (Vec::new(), warnings.clone()),
@@ -75,7 +77,9 @@ impl Check {
             errors.extend(failed.errors());
             let shown = |list: &[Problem]| list.iter().map(as_json).collect::<Vec<_>>();
             let valid = errors.is_empty() && !denied;
-            report::data(json!({ "valid": valid, "errors": shown(&errors), "warnings": shown(&warnings) }));
+            let workers = compiled.map(|(settings, _)| ticks::document(&settings, now)).unwrap_or_default();
+            let (errors, warnings) = (shown(&errors), shown(&warnings));
+            report::data(json!({ "valid": valid, "errors": errors, "warnings": warnings, "workers": workers }));
             return Ok(code);
         }
         let (settings, warnings) = compiled.map_err(|problems| Failure::configuration(&problems))?;
@@ -93,6 +97,7 @@ impl Check {
         }
         if !denied && !failed.any() {
             report::data(summary(&settings));
+            ticks::print(&settings, now);
         }
         Ok(code)
     }

@@ -1,11 +1,11 @@
 //! `monolith keys`: create, list, show, patch by switching, rotate, revoke, verify, on a running server.
 //! A whole key is printed once, alone on standard output, and taken from standard input, never from the arguments.
 
+use super::at::{At, Output, json};
 use super::report::{self, Failure};
-use super::server::Server;
 use crate::config::Sources;
 use crate::keys::Keys as KeyTexts;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use monolith_client::Client;
 use monolith_client::wire::{self, CreateKey, KeyText, KeysQuery, RotateKey, VerifyKey};
 use std::io::{self, IsTerminal, Read};
@@ -20,32 +20,6 @@ pub(super) struct Keys {
     command: Command,
     #[command(flatten)]
     at: At,
-}
-
-/// Which server, and how to print.
-#[derive(Debug, Args)]
-struct At {
-    /// The server's address [default: server.admin_bind or server.bind of the configuration].
-    #[arg(long, global = true, value_name = "URL")]
-    server: Option<String>,
-    /// A file with the token [default: MONOLITH_TOKEN, else data/dev.token].
-    #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<std::path::PathBuf>,
-    /// A PEM file with an authority, or the server's very certificate, to be trusted beside the system's.
-    #[arg(long, global = true, value_name = "FILE")]
-    ca_file: Option<std::path::PathBuf>,
-    /// How to print.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Columns, or one value alone.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,8 +104,8 @@ struct List {
 impl Keys {
     pub(super) fn run(self, sources: &Sources) -> Result<ExitCode, Failure> {
         super::install_cryptography();
-        let At { server, token_file, ca_file, output } = self.at;
-        let client = Server { url: server, token_file, ca_file }.with_token(sources)?;
+        let output = self.at.output;
+        let client = self.at.client(sources)?;
         super::runtime()?.block_on(run(&client, self.command, output))
     }
 }
@@ -272,10 +246,5 @@ fn receipt(receipt: &wire::Receipt, output: Output) -> Result<(), Failure> {
     {
         report::words(format_args!("note: the others refuse it within {bound} ms of its revocation\n"));
     }
-    Ok(())
-}
-
-fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    report::data(serde_json::to_string_pretty(value).map_err(Failure::failed)?);
     Ok(())
 }

@@ -27,6 +27,11 @@ impl Failure {
         Self { code: FAILED, lines: format!("error: {message}\n") }
     }
 
+    /// The command line is wrong, in a way that only its values tell.
+    pub(super) fn usage(message: impl Display) -> Self {
+        Self { code: USAGE, lines: format!("error: {message}\n") }
+    }
+
     /// The configuration is wrong.
     pub(super) fn configuration(problems: &Problems) -> Self {
         Self { code: CONFIGURATION, lines: problems.to_string() }

@@ -1,14 +1,11 @@
 //! Puts what is declared and what is recorded of a worker together.
 //! Pure: nothing is read here.
 
-use super::OVERDUE_AFTER;
 use super::ledger::WorkerRecord;
 use super::view::{WorkerState, WorkerView};
+use super::{OVERDUE_AFTER, TICKS_FORETOLD};
 use crate::clock::Timestamp;
 use crate::settings::workers::Worker;
-
-/// How many ticks are foretold.
-const NEXT: usize = 5;
 
 /// A worker at an instant; `record` is `None` until the ledger has taken it over.
 pub(super) fn worker(worker: &Worker, record: Option<&WorkerRecord>, now: Timestamp) -> WorkerView {
@@ -24,7 +21,7 @@ pub(super) fn worker(worker: &Worker, record: Option<&WorkerRecord>, now: Timest
         every_ms: worker.schedule.period_ms(),
         timezone: worker.schedule.timezone().map(str::to_owned),
         state,
-        next: if waits { worker.schedule.next_n(now, NEXT) } else { Vec::new() },
+        next: if waits { worker.schedule.next_n(now, TICKS_FORETOLD) } else { Vec::new() },
         lateness_ms: record.last_run.as_ref().and_then(|run| run.lateness_ms),
         last_run: record.last_run.clone(),
         consecutive_failures: record.consecutive_failures,

@@ -36,9 +36,10 @@ fn a_program_reads_each_problem_with_its_place_and_advice() {
                  "file": null, "line": null, "column": null, "env": null, "flag": "--set"},
             ],
             "warnings": [],
+            "workers": {},
         })
     );
-    let valid = json!({"valid": true, "errors": [], "warnings": []});
+    let valid = json!({"valid": true, "errors": [], "warnings": [], "workers": {}});
     assert_eq!(self::document(&monolith(IN_MEMORY), &[]), (valid, Some(0)));
 }
 

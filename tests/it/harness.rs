@@ -247,6 +247,20 @@ impl TestMonolith {
         self.wait_for("/health", |answer| wanted(&answer.json())).await.json()
     }
 
+    /// Waits until some replica stands for a worker: to end a pause that there is none of is refused until then.
+    pub async fn taken_over(&self, worker: &str) {
+        let (operator, give_up) = (self.operator(), Instant::now() + PATIENCE);
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            looks.tick().await;
+            let answer = operator.post(&format!("/api/admin/workers/{worker}/resume"), Value::Null).await;
+            if answer.status.is_success() {
+                return;
+            }
+            assert!(Instant::now() < give_up, "nobody ever stood for {worker}: {} {}", answer.status, answer.text);
+        }
+    }
+
     /// Sends SIGTERM and waits for the end: the exit code.
     pub fn terminate(self) -> Option<i32> {
         signal(self.child.id(), "TERM");

@@ -44,6 +44,7 @@ mod rotate; // rotated passwords on real servers
 mod run_output; // what a run writes, while it goes on
 mod secrets; // secrets as operators give them
 mod sentinel; // no secret is ever told
+mod simulate; // ticks as they are foretold
 mod skew; // replicas whose clocks disagree
 mod stores; // stores that are down, die and come back
 mod storm; // reloads without pause under load
@@ -51,5 +52,6 @@ mod swaps; // the ways in which a file changes in the field
 mod tidy; // the layers, and what every file owes its reader
 mod tls; // certificates, shown and swapped
 mod tokens; // who may do what, and the attacks on admin tokens
+mod worker_commands; // `monolith workers` against a running server
 mod worker_process; // a process that only runs workers, beside one that runs none
 mod workers; // scheduled work, recorded once
