@@ -26,6 +26,7 @@ pub mod store; // live connections and their health
 pub mod audit; // who changed what, chained so that nothing can be taken out
 
 // 6: what it does
+pub mod alerts; // trouble that somebody is told of
 pub mod auth; // admin tokens and roles
 pub mod keys; // API keys: issue, list, verify, revoke
 pub mod work; // scheduled work, recorded once

@@ -11,6 +11,7 @@ pub mod tasks; // the only place that spawns
 
 pub(crate) mod failpoints; // faults on demand, in tests
 
+mod alerts; // trouble is noticed, and told once for the fleet
 mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on
 mod homes; // which databases keys and ledger live in
@@ -29,6 +30,7 @@ mod watch; // notices that a file changed
 pub use shutdown::Shutdown;
 pub use start::{StartError, start, wants_dev_token};
 
+use crate::alerts::outbox::Undelivered;
 use crate::audit::{Change, Recorder};
 use crate::auth::Throttle;
 use crate::auth::denied::Denied;
@@ -113,6 +115,8 @@ pub struct App {
     committed: Notify,
     /// What the ledger said of the workers last: /health and /metrics must not wait for it.
     workers: ArcSwap<Vec<WorkerView>>,
+    /// The receivers of alerts that do not take their messages.
+    undelivered: ArcSwap<Vec<Undelivered>>,
     /// The databases that live in this process and must outlive every reload.
     in_memory: InMemory,
     /// The revision that runs in the place of broken files; 0: none.
@@ -208,6 +212,12 @@ impl App {
     #[must_use]
     pub fn workers(&self) -> Arc<Vec<WorkerView>> {
         self.workers.load_full()
+    }
+
+    /// The receivers of alerts that do not take their messages, as it was known a few seconds ago.
+    #[must_use]
+    pub fn undelivered(&self) -> Arc<Vec<Undelivered>> {
+        self.undelivered.load_full()
     }
 
     /// Whether the process is about to end.

@@ -4,6 +4,7 @@
 pub mod access; // what a caller must satisfy beside holding a good key
 pub mod admin; // who may sign and hold admin tokens
 mod advice; // what was probably meant by what is wrong
+pub mod alerts; // who is told of trouble, of which, and how
 mod compile; // from what was written to what it means
 pub mod diff; // what changes from one settings to the next
 pub mod document; // a MongoDB command, in the order in which it was written
@@ -22,7 +23,7 @@ pub mod workers; // the declared work, and the scheduler that runs it
 
 pub use compile::compile;
 
-use crate::name::{PolicyName, StoreName, WorkerName};
+use crate::name::{AlertName, PolicyName, StoreName, WorkerName};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub policies: BTreeMap<PolicyName, Arc<access::Access>>,
     /// Where the run ledger lives and its limits.
     pub scheduler: Arc<workers::Scheduler>,
+    /// Who is told of trouble, by name.
+    pub alerts: BTreeMap<AlertName, Arc<alerts::Alert>>,
     /// The declared work, also what is switched off: it is shown as disabled.
     pub workers: BTreeMap<WorkerName, Arc<workers::Worker>>,
     /// What is logged, and how.

@@ -7,6 +7,7 @@ pub mod run; // the identity, the state and the end of a run
 pub mod view; // workers and runs as they are shown
 
 mod action; // doing what a worker says
+mod cadence; // whether runs take longer than the time between ticks
 #[cfg(test)]
 mod fixture; // what the tests of this folder share
 
@@ -27,7 +28,8 @@ pub use foretell::{Fate, Foretold, Outage, foretell};
 pub use plan::{Host, Identity, Plan};
 pub use run::{RunId, RunKind, RunState};
 pub use view::{
-    AttemptView, Counts, OutputView, Page, Pause, RunView, TickOutcome, TickSpan, Ticks, WorkerState, WorkerView,
+    AttemptView, Counts, Outlasts, OutputView, Page, Pause, RunView, TickOutcome, TickSpan, Ticks, WorkerState,
+    WorkerView,
 };
 
 use crate::name::WorkerName;

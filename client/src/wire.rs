@@ -95,8 +95,8 @@ pub use usage::{UsageDay, UsageQuery};
 pub use verify::{RateLimit, Verdict, VerifyCode, VerifyKey};
 pub use whoami::{Role, Whoami};
 pub use workers::{
-    ActionKind, Backfill, BackfillStarted, Counts, PauseWorker, Paused, RunStarted, TickOutcome, TickSpan, Ticks,
-    TicksQuery, Worker, WorkerState,
+    ActionKind, Backfill, BackfillStarted, Counts, Outlasts, PauseWorker, Paused, RunStarted, TickOutcome, TickSpan,
+    Ticks, TicksQuery, Worker, WorkerState,
 };
 
 /// An instant: RFC 3339 in UTC with milliseconds, as in `2026-01-31T08:15:00.000Z`. It stays text here, so that a value

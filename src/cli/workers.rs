@@ -186,6 +186,10 @@ fn note(worker: &wire::Worker) -> String {
     if let Some(since) = &worker.overdue_since {
         notes.push(format!("overdue since {since}"));
     }
+    if let Some(slow) = &worker.outlasts {
+        let length = |ms| write_duration(Duration::from_millis(ms));
+        notes.push(format!("takes {} and is due every {}", length(slow.took_ms), length(slow.interval_ms)));
+    }
     if worker.consecutive_failures > 0 {
         notes.push(format!("failed {} times in a row", worker.consecutive_failures));
     }

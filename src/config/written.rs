@@ -232,7 +232,7 @@ pub struct Alert {
     /// The receiver.
     #[schemars(required)]
     pub webhook: Option<Webhook>,
-    /// What it is told of: `worker`, `store`, `config`, `keys`.
+    /// What it is told of: `worker`, `store`, `config`, `keys`; without any, of the workers that name it.
     #[serde(default)]
     pub on: Vec<String>,
 }
@@ -247,7 +247,7 @@ pub struct Webhook {
     /// Headers; `${secrets.NAME}` is replaced.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// The name of a secret that signs the body.
+    /// The name of a secret that signs the body: HMAC-SHA-256 in hexadecimal, in `X-Monolith-Signature`.
     pub signing_secret: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 //! It judges what others know; nothing is asked of a store here.
 
 use super::show;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, write_duration};
 use crate::problem::Problem;
 use crate::runtime::report::Ending;
 use crate::runtime::{App, Part};
@@ -23,6 +23,7 @@ pub(super) fn all(app: &App, now: Timestamp) -> Vec<Finding> {
     findings.secrets(app);
     findings.workers(app, now);
     findings.audit(app, now);
+    findings.alerts(app);
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.0
 }
@@ -120,12 +121,28 @@ impl Findings {
                 let message = format!("{} is overdue", worker.name);
                 self.add("worker_overdue", Severity::Warning, subject.clone(), since, message);
             }
+            if let Some(slow) = &worker.outlasts {
+                let (took, interval) = (write_duration(slow.took), write_duration(slow.interval));
+                let message = format!(
+                    "most runs of {} take {took} and more, and it is due every {interval}: it does less than it says",
+                    worker.name
+                );
+                self.add("worker_outlasts_interval", Severity::Warning, subject.clone(), slow.since, message);
+            }
             if worker.consecutive_failures > 0 {
                 let since = worker.last_run.as_ref().and_then(|run| run.finished_at).unwrap_or(now);
                 let why = worker.last_run.as_ref().and_then(|run| run.error.clone()).unwrap_or_default();
                 let message = format!("{} failed {} times in a row: {why}", worker.name, worker.consecutive_failures);
                 self.add("worker_failing", Severity::Warning, subject, since, message);
             }
+        }
+    }
+
+    fn alerts(&mut self, app: &App) {
+        for trouble in app.undelivered().iter() {
+            let message = format!("{} takes no messages: it {}", trouble.alert, trouble.error);
+            let subject = format!("alerts.{}", trouble.alert);
+            self.add("alert_undelivered", Severity::Warning, subject, trouble.since, message);
         }
     }
 }

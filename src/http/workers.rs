@@ -308,6 +308,10 @@ fn worker(view: WorkerView) -> wire::Worker {
         last_run: view.last_run.map(run_of),
         consecutive_failures: u64::from(view.consecutive_failures),
         lateness_ms: view.lateness_ms,
+        outlasts: view.outlasts.map(|outlasts| wire::Outlasts {
+            took_ms: show::millis(outlasts.took),
+            interval_ms: show::millis(outlasts.interval),
+        }),
         overdue_since: view.overdue_since.map(show::time),
         paused: view.paused.map(|pause| wire::Paused {
             by: pause.by,

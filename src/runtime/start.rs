@@ -14,7 +14,7 @@ use super::snapshot::{Candidate, Snapshot};
 use super::sockets::Sockets;
 use super::tasks::Tasks;
 use super::watch::Watch;
-use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, follow, refresh};
+use super::{App, Disk, Front, InMemory, MAX_REQUESTS, Part, Request, alerts, follow, refresh};
 use crate::audit::Recorder;
 use crate::auth::denied::Denied;
 use crate::auth::{Throttle, dev};
@@ -120,6 +120,7 @@ pub async fn start(
     refresh::begin(&app);
     reloader.watch_stores(&snapshot);
     follow::begin(&app, runs_workers);
+    alerts::begin(&app);
     keep_dev_token(&app, &snapshot)?;
     reloader.sockets.commit(sockets, &app, &reloader.front);
     app.tasks.spawn(reloader.run(wishes));
@@ -173,6 +174,7 @@ fn app(
         admin_address: ArcSwapOption::empty(),
         committed: Notify::new(),
         workers: ArcSwap::from_pointee(Vec::new()),
+        undelivered: ArcSwap::from_pointee(Vec::new()),
         in_memory,
         homes: Homes::default(),
         last_good: AtomicU64::new(0),

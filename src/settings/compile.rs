@@ -67,6 +67,8 @@ impl Compiler<'_> {
         let keys = self.keys(&written.keys, &kinds, &written.stores);
         let policies = self.policies(&written.policies);
         let scheduler = self.scheduler(&written.scheduler, &kinds, &written.stores);
+        let alerts = self.alerts(&written.alerts);
+        self.alerts_without_cause(written);
         let workers = self.workers(&written.workers, &kinds, &written.stores);
         let telemetry = self.telemetry(&written.telemetry);
         Settings {
@@ -77,6 +79,7 @@ impl Compiler<'_> {
             keys: Arc::new(keys),
             policies,
             scheduler: Arc::new(scheduler),
+            alerts,
             workers,
             telemetry: Arc::new(telemetry),
             hash: Hash(short_hash(&without_local_keys(&self.loaded.values))),

@@ -125,6 +125,7 @@ fn effects(running: &Settings, candidate: &Settings) -> Vec<Change> {
     ];
     changes.extend(named("stores", &old.stores, &new.stores, store));
     changes.extend(named("policies", &old.policies, &new.policies, |_, _| Effect::Hot));
+    changes.extend(named("alerts", &old.alerts, &new.alerts, |_, _| Effect::Hot));
     changes.extend(named("workers", &old.workers, &new.workers, |_, _| Effect::Hot));
     changes
 }

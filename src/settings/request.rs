@@ -167,7 +167,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn headers(
+    pub(super) fn headers(
         &mut self,
         key: &str,
         written: &BTreeMap<String, Secret>,

@@ -7,11 +7,6 @@ use crate::config::written::Written;
 impl Compiler<'_> {
     pub(super) fn unavailable(&mut self, written: &Written) {
         self.refuse("forward_auth.assertion_key", "a signed assertion", written.forward_auth.assertion_key.is_some());
-        self.refuse("alerts", "an alert", !written.alerts.is_empty());
-        for (name, worker) in &written.workers {
-            let key = |part: &str| format!("workers.{name}.{part}");
-            self.refuse(&key("alert"), "an alert", worker.alert.is_some());
-        }
     }
 
     fn refuse(&mut self, key: &str, what: &str, present: bool) {

@@ -8,6 +8,7 @@ pub use action::Action;
 use super::compile::{Compiler, Declared, short_hash};
 use super::{
     Home, advice,
+    alerts::WorkerAlert,
     policy::Policy,
     request::Address,
     schedule::{CronError, Schedule},
@@ -61,8 +62,10 @@ pub struct Worker {
     pub action: Action,
     /// Who is called after each success.
     pub ping: Option<Address>,
-    /// SHA-256 in hex, first sixteen digits, over everything above but the values of secrets: an old replica cannot
-    /// advance an edited schedule.
+    /// Whom it tells when it fails or is overdue.
+    pub alert: Option<WorkerAlert>,
+    /// SHA-256 in hex, first sixteen digits, over everything above but the alert and the values of secrets: an old replica
+    /// cannot advance an edited schedule.
     pub spec_hash: String,
 }
 
@@ -112,6 +115,7 @@ impl Compiler<'_> {
             let (Some(schedule), Some(action)) = (schedule, action) else { continue };
             self.longer_than_its_interval(&key, &schedule, timeout);
             let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
+            let alert = self.worker_alert(&format!("{key}.alert"), written.alert.as_ref());
             let policy = self.policy(&key, written, &schedule);
             let worker = Worker {
                 name: name.clone(),
@@ -121,7 +125,8 @@ impl Compiler<'_> {
                 policy,
                 action,
                 ping,
-                spec_hash: short_hash(&spec),
+                alert,
+                spec_hash: short_hash(&without_alert(spec)),
             };
             workers.insert(name, Arc::new(worker));
         }
@@ -185,4 +190,12 @@ impl Compiler<'_> {
         }
         Schedule::every(period).map_err(|message| self.error(key, message)).ok()
     }
+}
+
+/// Whom a worker tells changes nothing of what is due: what was queued for it stays.
+fn without_alert(mut spec: serde_json::Value) -> serde_json::Value {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("alert");
+    }
+    spec
 }

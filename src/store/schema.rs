@@ -44,6 +44,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0005_audit.sql"),
         sqlite: include_str!("../../migrations/sqlite/0005_audit.sql"),
     },
+    Migration {
+        version: 7,
+        name: "0007_alerts",
+        postgres: include_str!("../../migrations/postgres/0007_alerts.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0007_alerts.sql"),
+    },
 ];
 
 /// Who holds this number in Postgres is migrating ("monolith" in ASCII, cut to 63 bits).

@@ -50,6 +50,7 @@ pub struct Metrics {
     pub worker_pings: IntCounterVec,
     pub worker_paused: IntGaugeVec,
     pub runs_in_progress: IntGauge,
+    pub alerts: IntCounterVec,
     pub tasks: IntGauge,
     pub audit_spooled: IntGauge,
 }
@@ -126,6 +127,7 @@ impl Metrics {
             )?,
             worker_paused: new.gauges("monolith_worker_paused", "1 where a worker is paused.", &["worker"])?,
             runs_in_progress: new.gauge("monolith_runs_in_progress", "Runs in progress in this process.")?,
+            alerts: new.counters("monolith_alerts_total", "Messages to receivers.", &["alert", "outcome"])?,
             tasks: new.gauge("monolith_tasks", "Asynchronous tasks of this process, one a connection among them.")?,
             audit_spooled: new.gauge("monolith_audit_spooled", "Audit entries that wait to be chained.")?,
             registry,

@@ -15,7 +15,7 @@ use super::ping::{self, Ping, Pings};
 use super::plan::{Host, Identity, Plan};
 use super::run::RunId;
 use super::view::{OutputView, Page, RunView, Ticks, WorkerView};
-use super::{WorkError, show};
+use super::{WorkError, cadence, show};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::workers::Worker;
@@ -96,8 +96,16 @@ impl Work {
     /// Any [`StoreError`] of the ledger.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
         let plan = self.plan();
-        let overview = self.ledger(&plan).overview().await?;
-        let view = |worker: &Arc<_>| show::worker(worker, overview.workers.get(&worker.name), overview.now);
+        let ledger = self.ledger(&plan);
+        let overview = ledger.overview().await?;
+        let recorded = |worker: &Worker| overview.workers.get(&worker.name);
+        let is_suspect = |worker: &&Worker| recorded(worker).is_some_and(|record| cadence::is_suspect(worker, record));
+        let suspects: Vec<&Worker> = plan.workers.values().map(AsRef::as_ref).filter(is_suspect).collect();
+        let mut recent = ledger.recent_runs(suspects.iter().map(|worker| &worker.name)).await?;
+        let view = |worker: &Arc<Worker>| {
+            let recent = recent.remove(&worker.name).unwrap_or_default();
+            show::worker(worker, recorded(worker), &recent, overview.now)
+        };
         Ok(plan.workers.values().map(view).collect())
     }
 

@@ -250,6 +250,7 @@ pub(super) fn worker(worker: &str, action: Action) -> Worker {
         policy: Policy::default(),
         action,
         ping: None,
+        alert: None,
         spec_hash: "one".into(),
     }
 }

@@ -130,6 +130,18 @@ impl Ledger {
         look!(self, "looking for cancelled runs", |book| book.cancels(ids))
     }
 
+    /// The last few runs for ticks of some workers that came to their end, newest first, without their attempts.
+    pub(crate) async fn recent_runs(
+        &self,
+        workers: impl Iterator<Item = &WorkerName>,
+    ) -> Result<BTreeMap<WorkerName, Vec<RunView>>, StoreError> {
+        let workers: Vec<&WorkerName> = workers.collect();
+        if workers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        look!(self, "reading recent runs", |book| reads::recent(book, &workers))
+    }
+
     /// What became of a worker's ticks.
     pub(crate) async fn ticks(&self, worker: &Worker, asked: Asked) -> Result<Ticks, StoreError> {
         look!(self, "reading ticks", |book| accounts::ticks(book, worker, asked))

@@ -2,13 +2,13 @@
 //! Pure: nothing is read here.
 
 use super::ledger::WorkerRecord;
-use super::view::{WorkerState, WorkerView};
-use super::{OVERDUE_AFTER, TICKS_FORETOLD};
+use super::view::{RunView, WorkerState, WorkerView};
+use super::{OVERDUE_AFTER, TICKS_FORETOLD, cadence};
 use crate::clock::Timestamp;
 use crate::settings::workers::Worker;
 
 /// A worker at an instant; `record` is `None` until the ledger has taken it over.
-pub(super) fn worker(worker: &Worker, record: Option<&WorkerRecord>, now: Timestamp) -> WorkerView {
+pub(super) fn worker(worker: &Worker, record: Option<&WorkerRecord>, recent: &[RunView], now: Timestamp) -> WorkerView {
     let empty = WorkerRecord { spec_hash: worker.spec_hash.clone(), ..WorkerRecord::default() };
     let record = record.unwrap_or(&empty);
     let state = state(worker, record);
@@ -26,6 +26,8 @@ pub(super) fn worker(worker: &Worker, record: Option<&WorkerRecord>, now: Timest
         last_run: record.last_run.clone(),
         consecutive_failures: record.consecutive_failures,
         last_success_at: record.last_success_at,
+        scheduled_since: record.scheduled_since,
+        outlasts: cadence::judge(worker, recent),
         overdue_since: if waits { overdue_since(record, now) } else { None },
         paused: record.paused.clone(),
         spec_hash: worker.spec_hash.clone(),

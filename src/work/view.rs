@@ -30,8 +30,12 @@ pub struct WorkerView {
     pub consecutive_failures: u32,
     /// When a run succeeded last, on any replica.
     pub last_success_at: Option<Timestamp>,
+    /// Since when it has the schedule that it has.
+    pub scheduled_since: Option<Timestamp>,
     /// How late the last run was started.
     pub lateness_ms: Option<u64>,
+    /// Whether most of its recent runs took longer than the time from a tick to the next.
+    pub outlasts: Option<Outlasts>,
     /// The oldest instant that should have been dealt with by now.
     pub overdue_since: Option<Timestamp>,
     /// Who paused it, and why.
@@ -82,6 +86,17 @@ pub struct Pause {
     pub reason: Option<String>,
     /// Until when; `None`: until somebody resumes it.
     pub until: Option<Timestamp>,
+}
+
+/// Runs that take longer than the time from a tick to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlasts {
+    /// When the oldest of them started.
+    pub since: Timestamp,
+    /// How long they take: the middle one of them.
+    pub took: std::time::Duration,
+    /// From the tick of that one to the next.
+    pub interval: std::time::Duration,
 }
 
 /// What became of ticks and runs.

@@ -37,8 +37,11 @@ fn check(case: &[u8]) -> String {
     check.args(["check", "--profile", profile]);
     check.args(set.iter().flat_map(|set| ["--set", set]));
     let output = check.output().unwrap();
-    let shown = [output.stderr, output.stdout].concat();
-    format!("{}\nexit code {}", String::from_utf8(shown).unwrap().trim_end(), output.status.code().unwrap())
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    // The next ticks of a file that is right after all are other ones each day.
+    let verdict = stdout.split("WORKER ").next().unwrap_or_default();
+    let shown = String::from_utf8(output.stderr).unwrap() + verdict;
+    format!("{}\nexit code {}", shown.trim_end(), output.status.code().unwrap())
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod action_http; // workers that call a URL
 mod action_mongodb; // workers that send a command to MongoDB
 mod action_redis; // workers that send a command to Redis
 mod action_sql; // workers that run a statement
+mod alerts; // trouble reaches whoever is on call
 mod audit; // who changed what, chained
 mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`

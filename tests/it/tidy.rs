@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 10] = [
     &["telemetry"],
     &["store"],
     &["audit"],
-    &["keys", "work", "auth"],
+    &["keys", "work", "auth", "alerts"],
     &["runtime"],
     &["http"],
     &["cli"],

@@ -82,6 +82,9 @@ pub struct Worker {
     pub consecutive_failures: u64,
     /// Milliseconds from when its last run was due to when it started.
     pub lateness_ms: Option<u64>,
+    /// Whether most of its recent runs took longer than the time from a tick to the next; then it does less than it says.
+    #[serde(default)]
+    pub outlasts: Option<Outlasts>,
     /// Since when it should have been run.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub overdue_since: Option<Time>,
@@ -91,6 +94,16 @@ pub struct Worker {
     pub spec_hash: String,
     /// How the ticks of the last 24 hours ended.
     pub counts_24h: Counts,
+}
+
+/// Runs that take longer than the time from a tick to the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Outlasts {
+    /// How long the middle one of them took.
+    pub took_ms: u64,
+    /// From its tick to the next.
+    pub interval_ms: u64,
 }
 
 /// A pause of a worker.

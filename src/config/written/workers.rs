@@ -144,9 +144,9 @@ pub struct WorkerAlert {
     /// The name of an alert.
     #[schemars(required)]
     pub to: Option<String>,
-    /// After how many failures in a row.
+    /// After how many failures in a row; 3 where unset.
     pub after_failures: Option<u32>,
-    /// How long after a tick should have succeeded.
+    /// How long after a tick it should have succeeded; `15m` where unset.
     pub overdue_after: Option<String>,
 }
 

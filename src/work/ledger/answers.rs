@@ -72,6 +72,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) paused: Option<Pause>,
     pub(crate) last_run: Option<RunView>,
     pub(crate) last_success_at: Option<Timestamp>,
+    /// Since when it has the schedule that it has.
+    pub(crate) scheduled_since: Option<Timestamp>,
     pub(crate) consecutive_failures: u32,
     pub(crate) running: bool,
     /// When the oldest run that is not started should have been.

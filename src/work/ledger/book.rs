@@ -275,6 +275,9 @@ pub(in crate::work) trait History: Send {
     /// One run, without its attempts.
     fn run(&mut self, id: RunId) -> impl Future<Output = Answer<Option<RunView>>> + Send;
 
+    /// The newest runs for ticks that were started and came to their end, newest first, without their attempts.
+    fn recent_runs(&mut self, worker: &str, limit: i64) -> impl Future<Output = Answer<Vec<RunView>>> + Send;
+
     /// The run of each worker that was started last, without its attempts.
     fn last_runs(&mut self) -> impl Future<Output = Answer<Vec<RunView>>> + Send;
 

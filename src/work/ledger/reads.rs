@@ -7,6 +7,7 @@ use super::{Overview, RETAIN_BATCH, WorkerRecord};
 use crate::clock::Timestamp;
 use crate::name::WorkerName;
 use crate::settings::workers::History;
+use crate::work::cadence;
 use crate::work::run::{RunId, RunState};
 use crate::work::view::{AttemptView, Counts, Page, RunView};
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +40,17 @@ pub(super) async fn run(book: &mut impl Book, id: RunId) -> Answer<Option<RunVie
     Ok(with_attempts(book, found.into_iter().collect()).await?.pop())
 }
 
+pub(super) async fn recent(
+    book: &mut impl Book,
+    workers: &[&WorkerName],
+) -> Answer<BTreeMap<WorkerName, Vec<RunView>>> {
+    let mut recent = BTreeMap::new();
+    for worker in workers {
+        recent.insert((*worker).clone(), book.recent_runs(worker.as_str(), i64::from(cadence::JUDGED)).await?);
+    }
+    Ok(recent)
+}
+
 async fn with_attempts(book: &mut impl Book, mut runs: Vec<RunView>) -> Answer<Vec<RunView>> {
     let ids: Vec<RunId> = runs.iter().filter(|run| run.attempt > 0).map(|run| run.id).collect();
     let mut attempts: HashMap<RunId, Vec<AttemptView>> = HashMap::new();
@@ -62,6 +74,7 @@ pub(super) async fn overview(book: &mut impl Book) -> Answer<Overview> {
             next_at: instant(row.next_at),
             paused: row.paused,
             last_success_at: instant(row.last_success_at),
+            scheduled_since: instant(row.scheduled_since),
             consecutive_failures: small(row.consecutive_failures),
             ..WorkerRecord::default()
         };

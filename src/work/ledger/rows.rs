@@ -98,6 +98,7 @@ macro_rules! record_row {
             next_at: row.try_get("next_at")?,
             paused,
             last_success_at: row.try_get("last_success_at")?,
+            scheduled_since: row.try_get("scheduled_since")?,
             consecutive_failures: row.try_get("consecutive_failures")?,
         })
     }};

@@ -1,7 +1,7 @@
 //! The screen at three in the morning: what is wrong, since when, what changed, and whether the figures are true now.
 //! Findings come first and get the room they need; everything else shares what is left.
 
-use monolith_client::wire::AuditEntry;
+use monolith_client::wire::{AuditEntry, ProcessRole};
 use ratatui::layout::Rect;
 
 use super::list::{self, Look};
@@ -175,6 +175,7 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     });
     let keys = &known.keys;
     let kept = match (keys.fresh, keys.persistent) {
+        _ if known.role == ProcessRole::Worker => (Tone::Quiet, "only runs workers".to_owned()),
         (false, _) => (Tone::Bad, format!("{} STALE INDEX", words::count(keys.count as usize, "key"))),
         (true, false) => (Tone::Quiet, format!("{} in memory", words::count(keys.count as usize, "key"))),
         (true, true) => {

@@ -234,6 +234,7 @@ pub(in crate::work) struct RecordRow {
     pub(in crate::work::ledger) next_at: Option<i64>,
     pub(in crate::work::ledger) paused: Option<Pause>,
     pub(in crate::work::ledger) last_success_at: Option<i64>,
+    pub(in crate::work::ledger) scheduled_since: Option<i64>,
     pub(in crate::work::ledger) consecutive_failures: i64,
 }
 

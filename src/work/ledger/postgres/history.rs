@@ -67,6 +67,18 @@ impl History for PostgresBook<'_> {
         row.iter().map(|row| run_view!(row)).next().transpose()
     }
 
+    async fn recent_runs(&mut self, worker: &str, limit: i64) -> Answer<Vec<RunView>> {
+        let rows = sqlx::query(select_runs!(
+            "worker = $1 and tick_at is not null and started_at is not null and finished_at is not null order by id desc limit $2"
+        ))
+            .persistent(self.keeps)
+            .bind(worker)
+            .bind(limit)
+            .fetch_all(&mut *self.connection)
+            .await?;
+        rows.iter().map(|row| run_view!(row)).collect()
+    }
+
     async fn last_runs(&mut self) -> Answer<Vec<RunView>> {
         let rows = sqlx::query(select_runs!("id in (select last_run_id from work_schedule where retired_at is null)"))
             .persistent(self.keeps)
@@ -120,7 +132,9 @@ impl History for PostgresBook<'_> {
             ms!("paused_until"),
             " as paused_until, ",
             ms!("last_success_at"),
-            " as last_success_at, consecutive_failures from work_schedule where retired_at is null"
+            " as last_success_at, consecutive_failures, ",
+            ms!("(select max(since) from work_period p where p.worker = work_schedule.worker)"),
+            " as scheduled_since from work_schedule where retired_at is null"
         ))
         .persistent(self.keeps)
         .fetch_all(&mut *self.connection)

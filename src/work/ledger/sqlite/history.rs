@@ -37,6 +37,17 @@ impl History for SqliteConnection {
         row.iter().map(|row| run_view!(row)).next().transpose()
     }
 
+    async fn recent_runs(&mut self, worker: &str, limit: i64) -> Answer<Vec<RunView>> {
+        let rows = sqlx::query(select_runs!(
+            "worker = $1 and tick_at is not null and started_at is not null and finished_at is not null order by id desc limit $2"
+        ))
+            .bind(worker)
+            .bind(limit)
+            .fetch_all(self)
+            .await?;
+        rows.iter().map(|row| run_view!(row)).collect()
+    }
+
     async fn last_runs(&mut self) -> Answer<Vec<RunView>> {
         let rows = sqlx::query(select_runs!("id in (select last_run_id from work_schedule where retired_at is null)"))
             .fetch_all(self)
@@ -77,7 +88,7 @@ impl History for SqliteConnection {
     async fn records(&mut self) -> Answer<Vec<RecordRow>> {
         let rows = sqlx::query(
             "select worker, spec_hash, next_at, paused_at, paused_by, pause_reason, paused_until, last_success_at,
-               consecutive_failures
+               consecutive_failures, (select max(since) from work_period p where p.worker = work_schedule.worker) as scheduled_since
              from work_schedule where retired_at is null",
         )
         .fetch_all(self)
