@@ -2,6 +2,7 @@
 //! A handler extracts, makes one call, answers; nothing is decided here that is not about HTTP.
 
 mod answer; // ApiError, and how it becomes problem+json
+mod assertion; // /.well-known/jwks.json, and what the service behind a gateway can verify
 mod audit; // /api/admin/audit
 mod body; // JSON bodies within their limit, queries and paths
 mod caller; // who asks, and what the role allows: the permission is an argument of the handler
@@ -14,6 +15,7 @@ mod findings; // what an operator should look at
 mod forward_auth; // /api/forward-auth
 mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
+mod import; // /api/admin/api-keys/import and /explain
 mod keys; // /api/admin/api-keys
 mod listen; // the accept loop of a socket
 mod logs; // /api/admin/logs

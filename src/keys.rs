@@ -1,11 +1,14 @@
 //! API keys: issued, listed, verified and revoked. Verifying reads memory only; every change is a transaction that
 //! records who made it. Nothing here spawns, and nothing here knows HTTP.
 
+mod attention; // which keys somebody should look at
 mod edit; // what becomes of a key that exists
+mod explain; // why a key is good or is not
 mod fleet; // who shares the keys, and how far each has come
 mod follow; // keeps the index complete, in the order of commits
 pub mod format; // the text of a key
 pub mod hash; // what is kept of its secret
+mod import; // keys that were issued elsewhere
 mod index; // every key in memory
 mod limit; // how often a key may be used
 mod list; // filtered and sorted, in pages
@@ -15,10 +18,13 @@ mod table; // the keys at rest
 mod usage; // how often each key is used
 pub mod verify; // whether a key is good
 
+pub use attention::{Attention, ENDS_SOON, Few, UNUSED};
 pub use edit::{DEFAULT_GRACE, Patch};
+pub use explain::{Explanation, Step, StepOutcome, WhichKey};
 pub use fleet::{About, REACH_LIMIT, Reach, Replica};
 pub use follow::Happened;
 pub use format::KeyText;
+pub use import::{Foreign, Imported, MAX_IMPORT, Mode as ImportMode, Unfit};
 pub use index::Counts;
 pub use limit::Standing;
 pub use list::{Filter, Page};
@@ -31,14 +37,16 @@ use crate::audit::Actor;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::settings::keys::Keys as Rules;
-use crate::store::{Database, StoreError};
+use crate::store::{Database, Store, StoreError};
 use arc_swap::ArcSwap;
+use explain::Ground;
 use fleet::{Myself, Others};
 use follow::Bells;
 use hash::KeyHash;
 use index::Index;
+use limit::Asked;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::{Change, Inserted, Outcome, Repeat, Revoked};
 
@@ -50,6 +58,8 @@ const MAX_IDEMPOTENCY_KEY: usize = 200;
 pub const MAX_BULK: usize = 10_000;
 /// How many of them are one transaction: the end of the chain is held for as long as it takes.
 const BULK_PART: usize = 500;
+/// How long a look at all keys is good for.
+const LOOK_AFTER_KEYS: Duration = Duration::from_secs(30);
 /// The longest reason of a revocation, in characters.
 const MAX_REASON: usize = 500;
 
@@ -113,6 +123,7 @@ pub struct Keys {
     rules: ArcSwap<Rules>,
     limits: limit::Limits,
     usage: usage::Usage,
+    attention: Mutex<Option<(Instant, Arc<Attention>)>>,
 }
 
 impl Keys {
@@ -129,34 +140,124 @@ impl Keys {
             rules: ArcSwap::new(rules),
             limits: limit::Limits::default(),
             usage: usage::Usage::default(),
+            attention: Mutex::default(),
         }
     }
 
     /// Judges a use of a key, and counts it where everything else is right: a refusal costs nothing.
-    #[must_use]
-    pub fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> (Verdict, Option<Standing>) {
-        let (verdict, standing) = self.limited(self.judge(text, need, now), need);
+    pub async fn verify(&self, text: &str, need: Need<'_>, now: Timestamp) -> (Verdict, Option<Standing>) {
+        let (verdict, standing) = self.limited(self.judge(text, need, now), need, Asked::Use).await;
         self.usage.note(&verdict, now);
         (verdict, standing)
     }
 
-    /// What the limits say of a key that is good otherwise.
-    fn limited(&self, verdict: Verdict, need: Need<'_>) -> (Verdict, Option<Standing>) {
+    /// The verdict, once the limit of a key that is good was asked.
+    async fn limited(&self, verdict: Verdict, need: Need<'_>, asked: Asked) -> (Verdict, Option<Standing>) {
         let Verdict::Valid(record) = verdict else { return (verdict, None) };
         let Some((rate, by_policy)) = verify::rate_for(&record, need.policy) else {
             return (Verdict::Valid(record), None);
         };
-        let policy = need.policy.filter(|_| by_policy).map(|policy| &policy.name);
-        let standing = self.limits.count(rate, policy, &record.kid);
+        let policy = need.policy.filter(|_| by_policy).map(|policy| policy.name.clone());
+        let standing = self.limits.ask(rate, (policy, record.kid.clone()), asked).await;
         let verdict =
             if standing.allowed { Verdict::Valid(record) } else { Verdict::Refused(Refused::RateLimited, record) };
         (verdict, Some(standing))
     }
 
+    /// Why a key is good or is not, step by step; nothing is counted.
+    pub async fn explain(&self, which: WhichKey<'_>, need: Need<'_>, now: Timestamp) -> Explanation {
+        let rules = self.rules.load_full();
+        let judged = match which {
+            WhichKey::Text(text) => verify::judge(text, need, &rules, &self.index, now),
+            WhichKey::Kid(kid) => match self.index.get(kid.as_str()) {
+                Some(record) => verify::judge_record(record, need, &rules, &self.index, now),
+                None => verify::unknown(&self.index),
+            },
+        };
+        let (verdict, standing) = self.limited(judged, need, Asked::Look).await;
+        let ground = Ground { index: &self.index, rules: &rules, need, now };
+        Explanation { steps: explain::told(which, standing, ground), verdict }
+    }
+
+    /// Takes over keys that were issued elsewhere, in one transaction; those that cannot be are told.
+    ///
+    /// # Errors
+    /// [`KeysError::Store`]; then none was taken over, or nobody knows.
+    pub async fn import(
+        &self,
+        keys: Vec<Result<Foreign, Vec<FieldError>>>,
+        mode: ImportMode,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Imported, KeysError> {
+        let rules = self.rules.load_full();
+        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+        for (n, key) in keys.into_iter().enumerate() {
+            match key.and_then(|key| key.record(&actor.subject, &rules, now)) {
+                Ok(record) => fit.push((n, record)),
+                Err(errors) => unfit.push(Unfit { n, errors }),
+            }
+        }
+        let mode = if mode == ImportMode::AllOrNothing && !unfit.is_empty() { ImportMode::DryRun } else { mode };
+        let records: Vec<&Record> = fit.iter().map(|(_, record)| record).collect();
+        let change = Change { kind: "key.imported", actor, at: now };
+        let (clashes, made) = table::import(&self.database(), &records, change, mode).await?;
+        let mut count = 0;
+        for ((n, record), clash) in fit.into_iter().zip(clashes) {
+            match clash {
+                Some(clash) => unfit.push(Unfit { n, errors: vec![clash.error()] }),
+                None => {
+                    count += 1;
+                    if made {
+                        self.index.put(record);
+                    }
+                }
+            }
+        }
+        if made && count > 0 {
+            self.tell_of_change();
+        }
+        unfit.sort_by_key(|unfit| unfit.n);
+        Ok(Imported { count: if made || mode == ImportMode::DryRun { count } else { 0 }, unfit })
+    }
+
+    /// Keys that somebody should look at; looked for at most twice a minute, for there may be a million.
+    #[must_use]
+    pub fn attention(&self, now: Timestamp) -> Arc<Attention> {
+        let mut looked = self.attention.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, attention)) = looked.as_ref().filter(|(at, _)| at.elapsed() < LOOK_AFTER_KEYS) {
+            return Arc::clone(attention);
+        }
+        let mut attention = Attention::default();
+        self.index.each(|record| attention.take_in(record, now));
+        let attention = Arc::new(attention);
+        *looked = Some((Instant::now(), Arc::clone(&attention)));
+        attention
+    }
+
+    /// Lets a Redis count uses for all replicas; `None`: each counts for itself.
+    pub fn share_limits_through(&self, store: Option<Arc<Store>>) {
+        self.limits.share_through(store);
+    }
+
+    /// Counts the replicas that answer about keys: each allows its share of a limit while no Redis counts for all.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the last count stays.
+    pub async fn count_replicas(&self) -> Result<(), StoreError> {
+        let (replicas, longest) = (self.replicas().await?, self.rules.load().max_staleness);
+        // All of them by the database's clock, whatever ours says.
+        let newest = replicas.iter().map(|replica| replica.seen_at).max();
+        let lives = |replica: &&Replica| newest.is_some_and(|newest| newest.since(replica.seen_at) <= longest);
+        let count = replicas.iter().filter(|replica| replica.role == "serve").filter(lives).count();
+        self.limits.set_replicas(u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
     /// Judges a key without using it: nothing is counted.
     #[must_use]
     pub fn judge(&self, text: &str, need: Need<'_>, now: Timestamp) -> Verdict {
-        verify::judge(text, need, &self.rules.load(), self.index.age(), now, |kid| self.index.get(kid))
+        verify::judge(text, need, &self.rules.load(), &self.index, now)
     }
 
     /// Makes a key that the known replicas accept on return, or two seconds later. With an idempotency key, the same wish again makes no second one.

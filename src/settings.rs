@@ -5,6 +5,7 @@ pub mod access; // what a caller must satisfy beside holding a good key
 pub mod admin; // who may sign and hold admin tokens
 mod advice; // what was probably meant by what is wrong
 pub mod alerts; // who is told of trouble, of which, and how
+pub mod assertion; // the key that signs what gateways are told
 mod compile; // from what was written to what it means
 pub mod diff; // what changes from one settings to the next
 pub mod document; // a MongoDB command, in the order in which it was written
@@ -18,7 +19,6 @@ pub mod stores; // the declared databases
 pub mod telemetry; // what is logged, and how
 pub mod template; // a text that is told which run it is
 pub mod tls; // the certificate that is shown, with its key
-mod unavailable; // what the contract has and this version does not
 pub mod workers; // the declared work, and the scheduler that runs it
 
 pub use compile::compile;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub keys: Arc<keys::Keys>,
     /// What callers must satisfy, by the name of a policy.
     pub policies: BTreeMap<PolicyName, Arc<access::Access>>,
+    /// Answers to gateways.
+    pub forward_auth: Arc<assertion::ForwardAuth>,
     /// Where the run ledger lives and its limits.
     pub scheduler: Arc<workers::Scheduler>,
     /// Who is told of trouble, by name.

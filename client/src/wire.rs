@@ -44,8 +44,14 @@ pub mod audit;
 pub mod config;
 /// What the event stream carries.
 pub mod events;
+/// Why a key is good or is not.
+pub mod explain;
 /// How the server is: the answer that everyone may see, and the causes behind it.
 pub mod health;
+/// Keys that were issued elsewhere.
+pub mod import;
+/// Public keys.
+pub mod jwks;
 /// API keys: their records, their creation, their end.
 pub mod keys;
 /// Pages of a list.
@@ -77,9 +83,12 @@ pub use config::{
     PlanConfig, ReloadOutcome, Revision, Trigger, ValueChange,
 };
 pub use events::EventData;
+pub use explain::{ExplainKey, ExplainStep, KeyExplanation, StepOutcome};
 pub use health::{
     ConfigHealth, Finding, Health, HealthStatus, KeysHealth, LastReload, ProcessRole, Severity, WorkersHealth,
 };
+pub use import::{ImportKey, ImportKeys, ImportRefusal, ImportedKeys};
+pub use jwks::{Jwk, Jwks};
 pub use keys::{
     BulkRevoke, BulkRevoked, CreateKey, Environment, IssuedKey, Key, KeyState, KeyText, KeysQuery, PatchKey, Receipt,
     RevokeQuery, RotateKey,

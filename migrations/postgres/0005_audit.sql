@@ -14,3 +14,6 @@ create table if not exists audit_taken (
     id text primary key,
     taken_at timestamptz not null default now()
 );
+
+-- Keys that were issued elsewhere are found by the hash of their whole text.
+create index if not exists api_keys_whole_hash on api_keys (hash) where hash_alg in ('whole-sha256', 'whole-hmac-sha256');

@@ -1,13 +1,15 @@
 //! `monolith keys`: create, list, show, patch by switching, rotate, revoke, verify, on a running server.
 //! A whole key is printed once, alone on standard output, and taken from standard input, never from the arguments.
 
+mod import; // keys of elsewhere, from a file
+
 use super::at::{At, Output, json};
 use super::report::{self, Failure};
 use crate::config::Sources;
 use crate::keys::Keys as KeyTexts;
 use clap::{Args, Subcommand};
 use monolith_client::Client;
-use monolith_client::wire::{self, CreateKey, KeyText, KeysQuery, RotateKey, VerifyKey};
+use monolith_client::wire::{self, CreateKey, ExplainKey, KeyText, KeysQuery, RotateKey, VerifyKey};
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
@@ -61,7 +63,15 @@ enum Command {
         /// From where it is used.
         #[arg(long)]
         ip: Option<String>,
+        /// The declared policy it must satisfy.
+        #[arg(long)]
+        policy: Option<String>,
+        /// Say every step of the verdict, without using the key; needs the role operator.
+        #[arg(long)]
+        explain: bool,
     },
+    /// Take over keys that were issued elsewhere, from a file with a JSON object in each line; needs the role admin.
+    Import(import::Import),
 }
 
 #[derive(Debug, Args)]
@@ -119,7 +129,15 @@ async fn run(client: &Client, command: Command, output: Output) -> Result<ExitCo
             receipt(&client.revoke_key(&kid_of(&kid)?, reason.as_deref()).await?, output)?
         }
         Command::Rotate { kid, grace } => issued(&client.rotate_key(&kid, &RotateKey { grace }).await?, output)?,
-        Command::Verify { scopes, ip } => return verify(client, scopes, ip, output).await,
+        Command::Verify { scopes, ip, policy, explain } => {
+            let question = Question { scopes: Some(scopes).filter(|scopes| !scopes.is_empty()), ip, policy };
+            return if explain {
+                question.explain(client, output).await
+            } else {
+                question.verify(client, output).await
+            };
+        }
+        Command::Import(import) => return import.run(client, output == Output::Json).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -200,15 +218,43 @@ fn key_on_standard_input() -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-async fn verify(client: &Client, scopes: Vec<String>, ip: Option<String>, output: Output) -> Result<ExitCode, Failure> {
-    let key = KeyText::new(key_on_standard_input()?);
-    let question = VerifyKey { key, policy: None, scopes: (!scopes.is_empty()).then_some(scopes), ip };
-    let verdict = client.verify(&question).await?;
-    match output {
-        Output::Json => json(&verdict)?,
-        Output::Text => report::data(verdict.code),
+/// What is asked about a key on standard input.
+struct Question {
+    scopes: Option<Vec<String>>,
+    ip: Option<String>,
+    policy: Option<String>,
+}
+
+impl Question {
+    async fn verify(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+        let Self { scopes, ip, policy } = self;
+        let key = KeyText::new(key_on_standard_input()?);
+        let verdict = client.verify(&VerifyKey { key, policy, scopes, ip }).await?;
+        match output {
+            Output::Json => json(&verdict)?,
+            Output::Text => report::data(verdict.code),
+        }
+        Ok(ending(verdict.valid))
     }
-    Ok(if verdict.valid { ExitCode::SUCCESS } else { ExitCode::from(report::FAILED) })
+
+    async fn explain(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+        let Self { scopes, ip, policy } = self;
+        let key = Some(KeyText::new(key_on_standard_input()?));
+        let explained = client.explain_key(&ExplainKey { key, kid: None, policy, scopes, ip }).await?;
+        match output {
+            Output::Json => json(&explained)?,
+            Output::Text => {
+                let steps = explained.steps.iter();
+                let rows = steps.map(|step| [step.step.clone(), step.outcome.to_string(), step.detail.clone()]);
+                report::table(["STEP", "OUTCOME", "WHY"], rows);
+            }
+        }
+        Ok(ending(explained.valid))
+    }
+}
+
+fn ending(is_valid: bool) -> ExitCode {
+    if is_valid { ExitCode::SUCCESS } else { ExitCode::from(report::FAILED) }
 }
 
 /// The whole key alone on standard output, what belongs to it beside it.

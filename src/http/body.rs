@@ -36,6 +36,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
 /// Reads JSON. Which field does not fit is looked for only once something does not: most bodies are right.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde takes a list for the fields of a struct in their order, and nobody means that.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| malformed(&error))?;
+        return Err(ApiError::invalid(vec![field("", "must be an object")]));
+    }
     serde_json::from_slice(bytes).or_else(|_| explained(bytes))
 }
 

@@ -3,6 +3,7 @@
 
 use super::show;
 use crate::clock::{Timestamp, write_duration};
+use crate::keys::{ENDS_SOON, Few, UNUSED};
 use crate::problem::Problem;
 use crate::runtime::report::Ending;
 use crate::runtime::{App, Part};
@@ -19,6 +20,7 @@ pub(super) fn all(app: &App, now: Timestamp) -> Vec<Finding> {
     findings.certificate(app, now);
     findings.stores(app);
     findings.keys(app, now);
+    findings.forgotten_keys(app, now);
     findings.config(app);
     findings.secrets(app);
     findings.workers(app, now);
@@ -68,6 +70,22 @@ impl Findings {
             let message = "API keys are kept in memory and are gone at restart".to_owned();
             self.add("keys_in_memory", Severity::Info, "keys.store", app.started_at, message);
         }
+    }
+
+    fn forgotten_keys(&mut self, app: &App, now: Timestamp) {
+        let attention = app.keys.attention(now);
+        let mut told = |code, severity, few: &Few, what: String| {
+            let Some(since) = few.since else { return };
+            let more = if few.count > few.named.len() as u64 { ", ..." } else { "" };
+            let message = format!("{what}: {}{more}", few.named.join(", "));
+            self.add(code, severity, "keys", since, message);
+        };
+        let count = attention.ending.count;
+        let ending = format!("{count} keys end within {}", write_duration(ENDS_SOON));
+        told("keys_end_soon", Severity::Warning, &attention.ending, ending);
+        let count = attention.unused.count;
+        let unused = format!("{count} keys were not used for {}", write_duration(UNUSED));
+        told("keys_unused", Severity::Info, &attention.unused, unused);
     }
 
     fn config(&mut self, app: &App) {

@@ -2,6 +2,7 @@
 //! A gateway's answer carries everything that is known of the key, and each refusal in the form that this gateway can carry.
 
 use super::answer::ApiError;
+use super::assertion;
 use super::caller::{bearer, client_ip};
 use super::headers;
 use crate::clock::Timestamp;
@@ -21,6 +22,8 @@ const NAME: HeaderName = HeaderName::from_static("x-monolith-name");
 const OWNER: HeaderName = HeaderName::from_static("x-monolith-owner");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("x-monolith-environment");
 const SCOPES: HeaderName = HeaderName::from_static("x-monolith-scopes");
+/// The same, signed; empty where nothing is.
+const ASSERTION: HeaderName = HeaderName::from_static("x-monolith-assertion");
 /// The status that was meant, where a gateway can carry only some: nginx takes 401 and 403 and calls all others 500.
 const STATUS: HeaderName = HeaderName::from_static("x-monolith-status");
 
@@ -43,7 +46,7 @@ enum Form {
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 429, body = monolith_client::wire::ProblemBody),
               (status = 503, body = monolith_client::wire::ProblemBody)))]
 pub(super) async fn plain(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Plain)
+    answer(&app, &parts, &policy, Form::Plain).await
 }
 
 /// Asked by nginx, which carries 401 and 403 only.
@@ -52,7 +55,7 @@ pub(super) async fn plain(State(app): State<Arc<App>>, Path(policy): Path<String
     responses((status = 200), (status = 401, body = monolith_client::wire::ProblemBody),
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 503, body = monolith_client::wire::ProblemBody)))]
 pub(super) async fn nginx(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Nginx)
+    answer(&app, &parts, &policy, Form::Nginx).await
 }
 
 /// Asked by Envoy, which puts the path of the request behind its prefix.
@@ -67,7 +70,7 @@ pub(super) async fn envoy(
     Path((policy, _)): Path<(String, String)>,
     parts: Parts,
 ) -> Response {
-    answer(&app, &parts, &policy, Form::Plain)
+    answer(&app, &parts, &policy, Form::Plain).await
 }
 
 /// Asked by Envoy about the path `/`.
@@ -77,12 +80,12 @@ pub(super) async fn envoy(
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 429, body = monolith_client::wire::ProblemBody),
               (status = 503, body = monolith_client::wire::ProblemBody)))]
 pub(super) async fn envoy_root(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Plain)
+    answer(&app, &parts, &policy, Form::Plain).await
 }
 
-fn answer(app: &App, parts: &Parts, policy: &str, form: Form) -> Response {
-    match decide(app, parts, policy) {
-        Ok(record) => (StatusCode::OK, identity(&record)).into_response(),
+async fn answer(app: &App, parts: &Parts, policy: &str, form: Form) -> Response {
+    match decide(app, parts, policy).await {
+        Ok(headers) => (StatusCode::OK, headers).into_response(),
         Err(Refusal { error, retry_after }) => refused(error, retry_after, form),
     }
 }
@@ -99,8 +102,9 @@ impl From<ApiError> for Refusal {
     }
 }
 
-fn decide(app: &App, parts: &Parts, policy: &str) -> Result<Arc<Record>, Refusal> {
-    let snapshot = app.snapshot();
+async fn decide(app: &App, parts: &Parts, policy: &str) -> Result<HeaderMap, Refusal> {
+    let snapshot = app.snapshot().clone();
+    let now = Timestamp::now();
     let Some(policy) = snapshot.settings.policies.get(policy) else {
         // Not 404: a gateway would take that for the answer of the service behind it.
         return Err(ApiError::new(StatusCode::FORBIDDEN, "unknown_policy", "there is no such policy").into());
@@ -109,13 +113,16 @@ fn decide(app: &App, parts: &Parts, policy: &str) -> Result<Arc<Record>, Refusal
     let need = Need { policy: Some(policy), ip, ..Need::default() };
     let began = Instant::now();
     let (verdict, standing) = match key(&parts.headers, policy.carrier) {
-        Some(key) => app.keys.verify(key, need, Timestamp::now()),
+        Some(key) => app.keys.verify(key, need, now).await,
         None => (Verdict::Malformed, None),
     };
     app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
     app.metrics.key_verifications.with_label_values(&[verdict.code().unwrap_or("undecidable")]).inc();
     match verdict {
-        Verdict::Valid(record) => Ok(record),
+        Verdict::Valid(record) => {
+            let assertion = assertion::about(&record, &policy.name, &snapshot.settings, now);
+            Ok(identity(&record, assertion.as_deref()))
+        }
         other => Err(refusal(&other, standing)),
     }
 }
@@ -161,7 +168,7 @@ fn refused(error: ApiError, retry_after: Option<u64>, form: Form) -> Response {
 }
 
 /// All of them, always: one that is left out would let the caller's own header through.
-fn identity(record: &Record) -> HeaderMap {
+fn identity(record: &Record, assertion: Option<&str>) -> HeaderMap {
     let text = |text: Option<&str>| {
         let encoded = utf8_percent_encode(text.unwrap_or_default(), UNSAFE).to_string();
         HeaderValue::from_str(&encoded).unwrap_or(headers::EMPTY)
@@ -173,5 +180,6 @@ fn identity(record: &Record) -> HeaderMap {
         (OWNER, text(record.owner.as_deref())),
         (ENVIRONMENT, text(record.environment.map(crate::settings::keys::Environment::as_str))),
         (SCOPES, text(Some(&scopes.join(" ")))),
+        (ASSERTION, text(assertion)),
     ])
 }

@@ -20,6 +20,9 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The name of the replica that answered.
 pub(super) const REPLICA: HeaderName = HeaderName::from_static("x-monolith-replica");
 
+/// For a year, a browser asks this host over TLS only.
+pub(super) const ONLY_SECURE: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// A header that is set and says nothing.
 pub(super) const EMPTY: HeaderValue = HeaderValue::from_static("");
 

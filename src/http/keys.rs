@@ -263,7 +263,7 @@ fn patch_of(wanted: wire::PatchKey) -> Result<Patch, ApiError> {
     })
 }
 
-fn networks(texts: &[String], errors: &mut Vec<wire::Problem>) -> Vec<ipnet::IpNet> {
+pub(super) fn networks(texts: &[String], errors: &mut Vec<wire::Problem>) -> Vec<ipnet::IpNet> {
     let mut networks = Vec::new();
     for (n, text) in texts.iter().enumerate() {
         match text.parse::<ipnet::IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into)) {

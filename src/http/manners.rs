@@ -70,11 +70,11 @@ impl Manners {
         request.extensions_mut().insert(RequestId(id.clone()));
         request.extensions_mut().insert(Peer(peer));
         let is_http1 = request.version() < Version::HTTP_2;
-        let (limit, mut router) = {
+        let (limit, mut router, is_secure) = {
             let snapshot = self.app.snapshot();
             let server = &snapshot.settings.server;
             // A router is only read; cloning it clones one pointer.
-            (limit(&request, server), self.routers.behind(self.door, server).clone())
+            (limit(&request, server), self.routers.behind(self.door, server).clone(), snapshot.tls.is_some())
         };
         let answering = AssertUnwindSafe(router.call(request.map(Body::new))).catch_unwind();
         let mut response = match tokio::time::timeout(limit, answering).await {
@@ -89,6 +89,9 @@ impl Manners {
         }
         let headers = response.headers_mut();
         headers::add(headers);
+        if is_secure {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, headers::ONLY_SECURE);
+        }
         headers.insert(headers::REQUEST_ID, id);
         headers.insert(headers::REPLICA, self.replica.clone());
         if is_http1 && (self.ending.is_leaving() || self.app.is_draining()) {

@@ -5,8 +5,8 @@ use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
 use super::{
-    audit, config, docs, embedded, events, forward_auth, health, keys, logs, metrics, replicas, stores, tokens, usage,
-    verify, whoami, workers,
+    assertion, audit, config, docs, embedded, events, forward_auth, health, import, keys, logs, metrics, replicas,
+    stores, tokens, usage, verify, whoami, workers,
 };
 use crate::runtime::{App, Part};
 use crate::settings::server::{Docs, Door, Server};
@@ -122,8 +122,11 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         routes!(forward_auth::nginx),
         routes!(forward_auth::envoy),
         routes!(forward_auth::envoy_root),
+        routes!(assertion::jwks),
         routes!(keys::list, keys::create),
         routes!(keys::bulk_revoke),
+        routes!(import::import),
+        routes!(import::explain),
         routes!(keys::show, keys::patch, keys::revoke),
         routes!(keys::rotate),
         routes!(usage::show),

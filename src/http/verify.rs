@@ -40,11 +40,12 @@ pub(super) async fn verify(
     if app.snapshot().settings.keys.verify == VerifyAccess::Token {
         may_ask(&app, &headers, &anyone, now)?;
     }
-    let snapshot = app.snapshot();
-    let (policy, ip) = checked(&question, &snapshot.settings)?;
-    let need = Need { scopes: question.scopes.as_deref().unwrap_or_default(), policy, ip };
+    let snapshot = app.snapshot().clone();
+    let (policy, scopes, ip) = (question.policy.as_deref(), question.scopes.as_deref(), question.ip.as_deref());
+    let (policy, ip) = checked(policy, scopes, ip, &snapshot.settings)?;
+    let need = Need { scopes: scopes.unwrap_or_default(), policy, ip };
     let began = Instant::now();
-    let (verdict, standing) = app.keys.verify(question.key.expose(), need, now);
+    let (verdict, standing) = app.keys.verify(question.key.expose(), need, now).await;
     app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
     let Some(code) = verdict.code() else {
         app.metrics.key_verifications.with_label_values(&["undecidable"]).inc();
@@ -71,18 +72,21 @@ fn may_ask(app: &App, headers: &HeaderMap, Anyone(caller): &Anyone, now: Timesta
     }
 }
 
-fn checked<'a>(
-    question: &wire::VerifyKey,
+/// What is asked of a key beside being one, where it can be asked.
+pub(super) fn checked<'a>(
+    policy: Option<&str>,
+    scopes: Option<&[String]>,
+    ip: Option<&str>,
     settings: &'a Settings,
 ) -> Result<(Option<&'a Access>, Option<IpAddr>), ApiError> {
-    let policy = question.policy.as_deref().map(|name| {
+    let policy = policy.map(|name| {
         let known = settings.policies.get(name).map(|policy| &**policy);
         known.ok_or_else(|| ApiError::invalid(vec![field("policy", "there is no such policy")]))
     });
-    if question.scopes.as_ref().is_some_and(|scopes| scopes.len() > MAX_SCOPES) {
+    if scopes.is_some_and(|scopes| scopes.len() > MAX_SCOPES) {
         return Err(ApiError::invalid(vec![field("scopes", format!("must be at most {MAX_SCOPES}"))]));
     }
-    let ip = question.ip.as_deref().map(str::parse).transpose();
+    let ip = ip.map(str::parse).transpose();
     let wrong = || ApiError::invalid(vec![field("ip", "must be an address such as 203.0.113.7 or 2001:db8::7")]);
     Ok((policy.transpose()?, ip.map_err(|_| wrong())?))
 }

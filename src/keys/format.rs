@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 
 /// The digits, in the order of their values.
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// How every key of ours begins.
+pub const BEGINNING: &str = "mono_";
 /// Characters of the public id: 71 bits.
 pub const KID_LENGTH: usize = 12;
 /// Characters of the secret: 190 bits.

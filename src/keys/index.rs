@@ -1,6 +1,8 @@
 //! Every key in memory: records by id, and how fresh they are. Verifying reads here and nowhere else.
 //! It holds records, never verdicts: a verdict that outlives its question is how revoked keys get in.
 
+use super::format;
+use super::hash::Covers;
 use super::record::{KeyState, Record};
 use crate::clock::Timestamp;
 use crate::name::Kid;
@@ -13,12 +15,17 @@ use std::time::{Duration, Instant};
 /// Readers of different keys rarely meet.
 const SHARDS: usize = 64;
 
+/// The shortest and the longest text of a key that was issued elsewhere.
+const FOREIGN: std::ops::RangeInclusive<usize> = 16..=512;
+
 type Shard = RwLock<HashMap<Kid, Arc<Record>>>;
 
 /// The keys of this process.
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Vec<Shard>,
+    /// The ids of keys that were issued elsewhere, by the hash of their whole text.
+    foreign: RwLock<HashMap<[u8; 32], Kid>>,
     hasher: RandomState,
     /// The number of the last event that was taken in.
     seq: AtomicI64,
@@ -48,7 +55,8 @@ impl Index {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         let began = Instant::now();
-        Self { shards, hasher: RandomState::new(), seq: AtomicI64::new(0), fresh: AtomicU64::new(0), began }
+        let foreign = RwLock::default();
+        Self { shards, foreign, hasher: RandomState::new(), seq: AtomicI64::new(0), fresh: AtomicU64::new(0), began }
     }
 
     pub(super) fn get(&self, kid: &str) -> Option<Arc<Record>> {
@@ -58,6 +66,10 @@ impl Index {
     /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back. Answers
     /// what was here before.
     pub(super) fn put(&self, mut record: Record) -> Option<Arc<Record>> {
+        if let Some(hash) = record.hash.as_ref().filter(|hash| hash.covers == Covers::Whole) {
+            let mut foreign = self.foreign.write().unwrap_or_else(PoisonError::into_inner);
+            foreign.insert(hash.bytes, record.kid.clone());
+        }
         let mut shard = self.shard(record.kid.as_str())?.write().unwrap_or_else(PoisonError::into_inner);
         let known = shard.get(&record.kid).cloned();
         if known.as_ref().is_some_and(|known| known.version > record.version) {
@@ -94,6 +106,29 @@ impl Index {
         match self.fresh.load(Ordering::Acquire) {
             0 => None,
             micros => Some(self.began.elapsed().saturating_sub(Duration::from_micros(micros))),
+        }
+    }
+
+    /// A key that was issued elsewhere, by the hash of its whole text.
+    pub(super) fn by_hash(&self, hash: &[u8; 32]) -> Option<Arc<Record>> {
+        let kid = self.foreign.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()?;
+        let own = |record: &Arc<Record>| record.hash.as_ref().is_some_and(|known| known.is_whole(hash));
+        self.get(kid.as_str()).filter(own)
+    }
+
+    /// Whether a text that is no key of ours may be one of elsewhere. A key of ours that was mistyped never is, so that it
+    /// is refused without a look-up.
+    pub(super) fn may_be_foreign(&self, text: &str) -> bool {
+        FOREIGN.contains(&text.len())
+            && !text.starts_with(format::BEGINNING)
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !self.foreign.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Shows each record to somebody.
+    pub(super) fn each(&self, mut look: impl FnMut(&Record)) {
+        for shard in &self.shards {
+            shard.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|record| look(record));
         }
     }
 

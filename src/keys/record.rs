@@ -7,6 +7,7 @@ use crate::name::Kid;
 use crate::settings::keys::Environment;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A key without its secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,12 @@ impl Record {
         } else {
             KeyState::Active
         }
+    }
+
+    /// Whether it may be used from an address.
+    #[must_use]
+    pub fn allows_from(&self, ip: IpAddr) -> bool {
+        self.ip_allow.iter().any(|net| net.contains(&ip.to_canonical()))
     }
 
     /// Whether it has all of these scopes.

@@ -10,6 +10,7 @@ mod sqlite; // the statements for SQLite
 use super::KeysError;
 use super::edit::Edited;
 use super::follow::Changes;
+use super::import::{Clash, Mode};
 use super::record::Record;
 use crate::audit::Actor;
 pub(super) use crate::audit::chain::Link as Change;
@@ -84,6 +85,19 @@ pub(super) async fn insert(
     match database.kind() {
         Kind::Postgres(postgres) => postgres::insert(postgres, record, change, repeat).await,
         Kind::Sqlite(sqlite) => sqlite::insert(sqlite, record, change, repeat).await,
+    }
+}
+
+/// Takes records over in one transaction: what stands in the way of each, and whether it was done.
+pub(super) async fn import(
+    database: &Database,
+    records: &[&Record],
+    change: Change<'_>,
+    mode: Mode,
+) -> Result<(Vec<Option<Clash>>, bool), StoreError> {
+    match database.kind() {
+        Kind::Postgres(postgres) => postgres::import(postgres, records, change, mode).await,
+        Kind::Sqlite(sqlite) => sqlite::import(sqlite, records, change, mode).await,
     }
 }
 

@@ -25,6 +25,11 @@ fn ann() -> Actor {
     Actor { subject: "ann".into(), role: "operator", ip: None, request_id: "r1".into() }
 }
 
+pub(super) fn record() -> Record {
+    let key = format::generate(Environment::Test).unwrap();
+    new_record(&key, wish("one"), Timestamp::EPOCH, &rules(), &ann(), Timestamp::EPOCH).unwrap()
+}
+
 fn wish(name: &str) -> NewKey {
     NewKey { name: name.into(), scopes: vec!["orders:read".into()], ..NewKey::default() }
 }

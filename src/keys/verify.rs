@@ -2,7 +2,8 @@
 //! and the freshness of the index are arguments, and nothing is allocated for a key that is good.
 
 use super::format::parse;
-use super::hash::KeyHash;
+use super::hash::{Covers, KeyHash};
+use super::index::Index;
 use super::record::{KeyState, Record};
 use crate::clock::Timestamp;
 use crate::settings::access::{Access, Rate};
@@ -58,6 +59,15 @@ pub enum Refused {
 }
 
 impl Verdict {
+    /// The key that it is about, where that is known.
+    #[must_use]
+    pub const fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Valid(record) | Self::Refused(_, record) => Some(record),
+            Self::Malformed | Self::Invalid | Self::Undecidable => None,
+        }
+    }
+
     /// As it stands in the API and the metrics; `None` where there is no answer.
     #[must_use]
     pub const fn code(&self) -> Option<&'static str> {
@@ -76,27 +86,23 @@ impl Verdict {
     }
 }
 
-/// Judges a key. `find` looks a record up; `age` is how long ago the index was proved fresh.
-pub(super) fn judge(
-    text: &str,
+/// Judges a key.
+pub(super) fn judge(text: &str, need: Need<'_>, rules: &Rules, index: &Index, now: Timestamp) -> Verdict {
+    match find(text, rules, index) {
+        Ok(record) => judge_record(record, need, rules, index, now),
+        Err(verdict) => verdict,
+    }
+}
+
+/// Judges a key whose text is known to be right.
+pub(super) fn judge_record(
+    record: Arc<Record>,
     need: Need<'_>,
     rules: &Rules,
-    age: Option<Duration>,
+    index: &Index,
     now: Timestamp,
-    find: impl FnOnce(&str) -> Option<Arc<Record>>,
 ) -> Verdict {
-    let Ok(key) = parse(text) else { return Verdict::Malformed };
-    let Some(record) = find(key.kid) else {
-        KeyHash::pretend(key.secret, &rules.peppers);
-        // Another replica may have made it a moment ago.
-        return if age.is_some_and(|age| age <= FRESH) { Verdict::Invalid } else { Verdict::Undecidable };
-    };
-    let right = record.hash.as_ref().is_some_and(|hash| hash.matches(key.secret, &rules.peppers));
-    let ours = key.environment == rules.environment && record.environment == Some(rules.environment);
-    if !right || !ours {
-        return Verdict::Invalid;
-    }
-    let stale = age.is_none_or(|age| age > rules.max_staleness);
+    let stale = index.age().is_none_or(|age| age > rules.max_staleness);
     if stale && rules.on_stale == OnStale::Deny {
         return Verdict::Undecidable;
     }
@@ -104,6 +110,33 @@ pub(super) fn judge(
         None => Verdict::Valid(record),
         Some(why) => Verdict::Refused(why, record),
     }
+}
+
+/// The record that a text is the key of.
+fn find(text: &str, rules: &Rules, index: &Index) -> Result<Arc<Record>, Verdict> {
+    let Ok(key) = parse(text) else { return find_foreign(text, rules, index) };
+    let Some(record) = index.get(key.kid) else {
+        KeyHash::pretend(key.secret, &rules.peppers);
+        return Err(unknown(index));
+    };
+    let right = record.hash.as_ref().is_some_and(|hash| hash.matches(Covers::Secret, key.secret, &rules.peppers));
+    let ours = key.environment == rules.environment && record.environment == Some(rules.environment);
+    if right && ours { Ok(record) } else { Err(Verdict::Invalid) }
+}
+
+/// A key that was issued elsewhere has nothing in its text to look it up by but all of it.
+fn find_foreign(text: &str, rules: &Rules, index: &Index) -> Result<Arc<Record>, Verdict> {
+    if !index.may_be_foreign(text) {
+        return Err(Verdict::Malformed);
+    }
+    let found = KeyHash::of_whole(text, &rules.peppers).find_map(|hash| index.by_hash(&hash));
+    let Some(record) = found else { return Err(unknown(index)) };
+    if record.environment == Some(rules.environment) { Ok(record) } else { Err(Verdict::Invalid) }
+}
+
+/// Another replica may have made it a moment ago.
+pub(super) fn unknown(index: &Index) -> Verdict {
+    if index.age().is_some_and(|age| age <= FRESH) { Verdict::Invalid } else { Verdict::Undecidable }
 }
 
 /// The rate that counts for a key, and whether the policy set it: the lower one wins.
@@ -125,7 +158,7 @@ fn refusal(record: &Record, need: Need<'_>, now: Timestamp) -> Option<Refused> {
         KeyState::Active | KeyState::Retiring => {}
     }
     let from_anywhere = record.ip_allow.is_empty();
-    let from_there = need.ip.is_some_and(|ip| record.ip_allow.iter().any(|net| net.contains(&ip.to_canonical())));
+    let from_there = need.ip.is_some_and(|ip| record.allows_from(ip));
     if !from_anywhere && !from_there {
         return Some(Refused::IpDenied);
     }

@@ -117,6 +117,10 @@ async fn look(app: &App) {
         app.keys.tidy();
         app.failures.tidy();
         app.denials.tidy();
+        if app.part == Part::Worker && app.audit.spooling().waiting > 0 {
+            // A server does so while it follows the keys. What cannot be chained now waits on.
+            drop(app.audit.drain(&app.keys.database()).await);
+        }
         if let Ok(workers) = app.work.workers().await {
             app.workers.store(Arc::new(workers));
         }

@@ -30,6 +30,10 @@ pub(super) fn begin(app: &Arc<App>) {
 async fn keep_telling(app: &App) {
     loop {
         let told = tell(app).await;
+        if told.is_ok() && app.snapshot().settings.keys.rate_limit_store.is_some() {
+            // Where it fails, the last count stays: it only matters while a Redis is away.
+            drop(app.keys.count_replicas().await);
+        }
         let pause = if told.is_ok() { BEAT_EVERY } else { TRY_AGAIN_AFTER };
         tokio::select! {
             () = app.keys.further() => {}

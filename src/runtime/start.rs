@@ -145,6 +145,7 @@ fn app(
     let replica = replica_name();
     let (database, follower) = keys_home(snapshot, &in_memory)?;
     let keys = Keys::new(replica.clone(), database, follower, Arc::clone(&settings.keys));
+    keys.share_limits_through(shared_limits(snapshot));
     let events = Arc::new(Events::default());
     let observer = Arc::new(Count::new(Arc::clone(&metrics), Arc::clone(&events)));
     let plan = plan(snapshot, &in_memory)?;
@@ -244,6 +245,7 @@ pub(super) fn hand_over(app: &App, old: &Snapshot, new: &Snapshot) {
         Ok(plan) => app.work.set_plan(plan),
         Err(error) => tracing::error!("the new plan of the workers is not taken over: {error}"),
     }
+    app.keys.share_limits_through(shared_limits(new));
     let Home::Store(name) = &new.settings.keys.store else { return };
     let rebuilt = match (old.stores.get(name), new.stores.get(name)) {
         (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
@@ -252,6 +254,11 @@ pub(super) fn hand_over(app: &App, old: &Snapshot, new: &Snapshot) {
     if rebuilt && let Ok((database, follower)) = keys_home(new, &app.in_memory) {
         app.keys.set_database(database, follower);
     }
+}
+
+/// The Redis that counts uses of keys for all replicas.
+fn shared_limits(snapshot: &Snapshot) -> Option<Arc<Store>> {
+    snapshot.stores.get(snapshot.settings.keys.rate_limit_store.as_ref()?).cloned()
 }
 
 /// What the scheduler works with under these settings.

@@ -66,6 +66,12 @@ impl Rate {
         if self.interval() >= other.interval() { self } else { other }
     }
 
+    /// What one of so many may allow by itself, so that all together allow about as much; never nothing.
+    #[must_use]
+    pub fn share_of(self, replicas: u32) -> Self {
+        Self { count: (self.count / replicas.max(1)).max(1), ..self }
+    }
+
     /// From one use to the next.
     #[must_use]
     pub fn interval(self) -> Duration {
@@ -155,5 +161,7 @@ mod tests {
         let of = |text| Rate::parse(text).unwrap();
         assert_eq!(of("100/s").lower(of("100/m")), of("100/m"));
         assert_eq!(of("1/s").lower(of("100/m")), of("1/s"));
+        assert_eq!((of("100/s").share_of(3), of("100/s").share_of(0)), (of("33/s"), of("100/s")));
+        assert_eq!(of("2/d").share_of(3), of("1/d"), "a share is never nothing");
     }
 }

@@ -56,7 +56,6 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 impl Compiler<'_> {
     fn settings(&mut self, written: &Written) -> Settings {
-        self.unavailable(written);
         self.literal_secrets(written);
         let server = self.server(&written.server);
         let admin = self.admin(&written.admin, server.abroad());
@@ -66,6 +65,7 @@ impl Compiler<'_> {
             stores.keys().filter_map(|n| Some((n.clone(), kind_of(n)?))).collect();
         let keys = self.keys(&written.keys, &kinds, &written.stores);
         let policies = self.policies(&written.policies);
+        let forward_auth = self.forward_auth(&written.forward_auth);
         let scheduler = self.scheduler(&written.scheduler, &kinds, &written.stores);
         let alerts = self.alerts(&written.alerts);
         self.alerts_without_cause(written);
@@ -78,6 +78,7 @@ impl Compiler<'_> {
             stores,
             keys: Arc::new(keys),
             policies,
+            forward_auth: Arc::new(forward_auth),
             scheduler: Arc::new(scheduler),
             alerts,
             workers,

@@ -121,6 +121,7 @@ fn effects(running: &Settings, candidate: &Settings) -> Vec<Change> {
             "scheduler.store",
             (&old.scheduler.store, &new.scheduler.store),
         ),
+        one("forward_auth", &old.forward_auth, &new.forward_auth),
         one("telemetry", &old.telemetry, &new.telemetry),
     ];
     changes.extend(named("stores", &old.stores, &new.stores, store));

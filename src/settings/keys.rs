@@ -132,7 +132,6 @@ impl Compiler<'_> {
             self.error(key, format!("must be a redis store; `{name}` is not one"));
             return None;
         }
-        self.warn(key, "carries the news of changed keys so far; limits are still counted by each process");
         Some(name)
     }
 

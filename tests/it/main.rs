@@ -16,6 +16,15 @@ mod action_mongodb; // workers that send a command to MongoDB
 mod action_redis; // workers that send a command to Redis
 mod action_sql; // workers that run a statement
 mod alerts; // trouble reaches whoever is on call
+mod attack_a; // attacks on admin tokens
+mod attack_b; // attacks on the text of a key
+mod attack_c; // attacks on revocation
+mod attack_d; // attacks on forward-auth
+mod attack_e; // attacks on the admin API
+mod attack_f; // attacks by number and size
+mod attack_g; // attacks through a browser
+mod attack_h; // attacks on secrets and the audit
+mod attack_i; // attacks that begin before the start
 mod audit; // who changed what, chained
 mod bad; // the gallery of mistakes: what `check` says about each
 mod check; // `check` for people and for programs, `explain` and `schema`
@@ -24,12 +33,16 @@ mod corpus; // the fuzzer's kept cases, and the rest that must hold for any byte
 mod disk; // whether the files say what is running
 mod embedded; // a program of somebody's own around Monolith
 mod events; // what happens, as it happens
+mod explain; // why a key is refused
 mod forward_auth; // gateways ask whether their callers may come in
 mod fresh; // how old an answer about a key may be, whatever happens to the database
 mod fresh_usage; // how often keys are used, and when last
+mod gateways; // the shipped gateway configurations
 mod http; // the API's manners
 mod identity; // the same database under another address, and another one under the same name
+mod import; // keys that were issued elsewhere
 mod keys; // the life of an API key, in each home
+mod limits; // one rate limit for all replicas
 mod listen; // sockets that move, doors, limits that change
 mod migrate; // replicas that start at once on an empty database
 mod mistakes; // what is wrong at the start is told, and nothing is started

@@ -34,13 +34,26 @@ async fn admin_routes(server: &TestMonolith) -> Vec<(Method, String)> {
     routes
 }
 
+/// An address that nobody asked from before.
+pub fn address() -> String {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    Ipv4Addr::from_bits(0x0a00_0000 | ASKED.fetch_add(1, Ordering::Relaxed)).to_string()
+}
+
+/// Signed with HS256, whatever the header says.
+pub fn sign(header: &str, payload: &str, secret: &str) -> String {
+    use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+    let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    format!("{message}.{}", crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap())
+}
+
 /// Asks from an address that nobody asked from before: too many failures from one are not told apart any more.
 async fn ask(api: &Api, method: &Method, path: &str) -> Answer {
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    let from = Ipv4Addr::from_bits(0x0a00_0000 | ASKED.fetch_add(1, Ordering::Relaxed));
+    let from = address();
     let body = if *method == Method::GET { None } else { Some(json!({"not": "a body of any route"})) };
     api.send(method.clone(), path, |request| {
-        let request = request.header("x-forwarded-for", from.to_string());
+        let request = request.header("x-forwarded-for", from);
         match body {
             Some(body) => request.json(&body),
             None => request,
@@ -74,7 +87,7 @@ fn part(json: &Value) -> String {
     BASE64.encode(json.to_string())
 }
 
-fn claims() -> Value {
+pub fn claims() -> Value {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     json!({"sub": "eve", "role": "admin", "iss": "monolith", "aud": "monolith-admin",
            "iat": now, "nbf": now, "exp": now + 900, "jti": "1"})

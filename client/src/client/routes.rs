@@ -135,6 +135,16 @@ impl Client {
         self.call(self.admin(Method::POST, &["api-keys", "bulk-revoke"])?.json(which)).await
     }
 
+    /// `POST api-keys/import`.
+    pub async fn import_keys(&self, keys: &ImportKeys) -> Result<ImportedKeys, Error> {
+        self.call(self.admin(Method::POST, &["api-keys", "import"])?.json(keys)).await
+    }
+
+    /// `POST api-keys/explain`.
+    pub async fn explain_key(&self, question: &ExplainKey) -> Result<KeyExplanation, Error> {
+        self.call(self.admin(Method::POST, &["api-keys", "explain"])?.json(question)).await
+    }
+
     /// `POST /api/keys/verify`.
     pub async fn verify(&self, question: &VerifyKey) -> Result<Verdict, Error> {
         self.call(self.at(Method::POST, &["api", "keys", "verify"])?.json(question)).await

@@ -9,6 +9,7 @@ use crate::audit::chain::postgres::{append, locked_head};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::keys::follow::{Changes, Told};
+use crate::keys::import::{Clash, Mode};
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, postgres::Postgres};
@@ -93,6 +94,52 @@ pub(super) async fn insert(
             Ok(Inserted::New(seq))
         })
         .await
+}
+
+pub(super) async fn import(
+    postgres: &Postgres,
+    records: &[&Record],
+    change: Change<'_>,
+    mode: Mode,
+) -> Result<(Vec<Option<Clash>>, bool), StoreError> {
+    postgres
+        .call("importing keys", async |c| {
+            let mut tx = c.begin().await?;
+            locked_head(&mut tx).await?;
+            let mut clashes = Vec::new();
+            for record in records {
+                let clash = clash(&mut tx, record).await?;
+                clashes.push(clash);
+                if clash.is_none() {
+                    // What comes later in the list must not have the same id or hash.
+                    insert_row(&mut tx, record).await?;
+                    append(&mut tx, record.kid.as_str(), change, created_body(record)).await?;
+                }
+            }
+            let done = match mode {
+                Mode::DryRun => false,
+                Mode::AllOrNothing => clashes.iter().all(Option::is_none),
+                Mode::Partial => true,
+            };
+            if done {
+                tx.commit().await?
+            } else {
+                tx.rollback().await?
+            }
+            Ok((clashes, done))
+        })
+        .await
+}
+
+async fn clash(c: &mut PgConnection, record: &Record) -> Result<Option<Clash>, sqlx::Error> {
+    if one(c, record.kid.as_str()).await?.is_some() {
+        return Ok(Some(Clash::Kid));
+    }
+    let query =
+        "select kid from api_keys where hash = $1 and hash_alg in ('whole-sha256', 'whole-hmac-sha256') limit 1";
+    let hash = record.hash.as_ref().map(|hash| hash.bytes.to_vec());
+    let known = sqlx::query(query).persistent(false).bind(hash).fetch_optional(c).await?;
+    Ok(known.map(|_| Clash::Hash))
 }
 
 pub(super) async fn revoke(
