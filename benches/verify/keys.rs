@@ -67,9 +67,14 @@ impl Key {
     }
 
     fn text(&self) -> String {
-        let covered = format!("mono_test_{}_{}", self.kid, self.secret);
-        format!("{covered}{}", check_digits(covered.as_bytes()))
+        text(&self.kid, &self.secret)
     }
+}
+
+/// A whole key.
+pub(crate) fn text(kid: &str, secret: &str) -> String {
+    let covered = format!("mono_test_{kid}_{secret}");
+    format!("{covered}{}", check_digits(covered.as_bytes()))
 }
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -104,10 +109,11 @@ async fn fill(database: &Path, keys: &[Key]) -> Result<()> {
     Ok(connection.close().await?)
 }
 
+/// The key stands in a header, too, for whoever cannot read a body.
 fn request(key: &str) -> Vec<u8> {
     let body = format!(r#"{{"key":"{key}","scopes":["orders:read"]}}"#);
     format!(
-        "POST /api/keys/verify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /api/keys/verify HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

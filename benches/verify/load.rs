@@ -24,6 +24,52 @@ pub(crate) async fn run(port: u16, requests: &[Vec<u8>], connections: usize, len
     Ok(Seen { answered: waits.len(), p99 })
 }
 
+/// Asks so many times, one after the other.
+pub(crate) async fn counted(port: u16, requests: &[Vec<u8>], count: usize) -> Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(4096);
+    for request in requests.iter().cycle().take(count) {
+        buffer.clear();
+        stream.write_all(request).await?;
+        tokio::time::timeout(PATIENCE, answer(&mut stream, &mut buffer)).await.context("no answer in time")??;
+    }
+    Ok(())
+}
+
+/// Asks at a fixed rate, whatever becomes of it: how long each answer took from the instant at which it was to be asked.
+/// A client that waits for one answer before it asks again would not see that a server had stopped for a while.
+pub(crate) async fn offered(
+    port: u16,
+    requests: &[Vec<u8>],
+    connections: usize,
+    rate: f64,
+    length: Duration,
+) -> Result<Vec<Duration>> {
+    let began = Instant::now();
+    let asking = (0..connections).map(|n| async move {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let (mut waits, mut buffer) = (Vec::new(), Vec::with_capacity(4096));
+        for (turn, request) in requests.iter().cycle().enumerate() {
+            #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+            let after = Duration::from_secs_f64((turn * connections + n) as f64 / rate);
+            if after >= length {
+                break;
+            }
+            tokio::time::sleep_until((began + after).into()).await;
+            buffer.clear();
+            stream.write_all(request).await?;
+            tokio::time::timeout(PATIENCE, answer(&mut stream, &mut buffer)).await.context("no answer in time")??;
+            waits.push(began.elapsed().saturating_sub(after));
+        }
+        anyhow::Ok(waits)
+    });
+    let mut waits: Vec<Duration> = futures_util::future::try_join_all(asking).await?.into_iter().flatten().collect();
+    waits.sort_unstable();
+    Ok(waits)
+}
+
 /// The body of one answer, without what differs from moment to moment.
 pub(crate) async fn one(port: u16, request: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;

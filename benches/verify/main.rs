@@ -8,13 +8,19 @@
 //! - `monolith`: the real binary, keys in SQLite, everything on. `monolith-b` is a second process of the same: the control.
 //! - `lookup`: an axum handler that does the same look-up with the same counters and answers the same bytes.
 //! - `constant`: an axum handler that reads the same body and answers constant bytes.
+//! - `fastapi`, `fastify`, `nginx`: `peers`; each one process. What they need is installed on the first run.
 //!
-//! `-- --keys N --rounds N --seconds S --connections N` change the size; defaults: 100000, 10, 1, 16.
+//! Then each is asked at the same fixed rate, which the slowest can bear: how long answers take.
+//!
+//! `-- --keys N --rounds N --seconds S --connections N --rate R` change the size; defaults: 100000, 10, 1, 16, 1000.
+//! `-- --instructions N` counts instead the instructions that a request takes in user mode, by valgrind's callgrind.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod bare; // the axum handlers it is measured against
+mod instructions; // how many of them a request takes
 mod keys; // a database of keys that the bench knows
 mod load; // the client
+mod peers; // servers of other people that do the same
 mod server; // a server under measurement
 
 use anyhow::{Context, Result, ensure};
@@ -22,12 +28,19 @@ use keys::Bench;
 use server::Server;
 use std::time::Duration;
 
+/// For how long each is asked at the fixed rate.
+const OFFERED: Duration = Duration::from_secs(5);
+
 /// How large the run is.
 struct Size {
     keys: usize,
     rounds: usize,
     seconds: f64,
     connections: usize,
+    /// Requests a second.
+    rate: f64,
+    /// How many requests to count instructions over; zero: none are counted.
+    instructions: usize,
 }
 
 fn main() -> Result<()> {
@@ -38,7 +51,11 @@ fn main() -> Result<()> {
         return bare::serve(kind, std::path::Path::new(folder));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(compare(&size(&arguments)?))
+    let size = size(&arguments)?;
+    match size.instructions {
+        0 => runtime.block_on(compare(&size)),
+        count => runtime.block_on(instructions::count(size.keys, count)),
+    }
 }
 
 fn size(arguments: &[String]) -> Result<Size> {
@@ -56,17 +73,25 @@ fn size(arguments: &[String]) -> Result<Size> {
         rounds: whole(of("--rounds", 10.0)?),
         seconds: of("--seconds", 1.0)?,
         connections: whole(of("--connections", 16.0)?),
+        rate: of("--rate", 1000.0)?,
+        instructions: whole(of("--instructions", 0.0)?),
     })
 }
 
 async fn compare(size: &Size) -> Result<()> {
     let bench = Bench::new(size.keys).await?;
-    let servers = [
+    let mut servers = vec![
         ("monolith", Server::monolith(&bench)?),
         ("monolith-b", Server::monolith(&bench)?),
         ("lookup", Server::bare("lookup", &bench)?),
         ("constant", Server::bare("constant", &bench)?),
     ];
+    for (name, peer) in others(&bench) {
+        match peer {
+            Ok(server) => servers.push((name, server)),
+            Err(error) => println!("not measured: {name}: {error:#}"),
+        }
+    }
     for (_, server) in &servers {
         server.ready(&bench).await?;
     }
@@ -93,7 +118,26 @@ async fn compare(size: &Size) -> Result<()> {
         }
     }
     report(&servers, &rates, &slowest);
+    println!("\noffered {} requests a second for {OFFERED:?}, from the instant each was to be asked:", size.rate);
+    println!("{:<12} {:>8} {:>8} {:>8}", "server", "p50 ms", "p99 ms", "max ms");
+    for (name, server) in &servers {
+        let waits = load::offered(server.port(), &bench.requests, size.connections, size.rate, OFFERED).await?;
+        let at = |share: usize| {
+            let wait = waits.get((waits.len() * share / 1000).min(waits.len().saturating_sub(1)));
+            wait.map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)
+        };
+        println!("{name:<12} {:>8.2} {:>8.2} {:>8.2}", at(500), at(990), at(1000));
+    }
     Ok(())
+}
+
+fn others(bench: &Bench) -> Vec<(&'static str, Result<Server>)> {
+    let folder = bench.folder.path();
+    vec![
+        ("fastapi", peers::fastapi(folder).and_then(Server::peer)),
+        ("fastify", peers::fastify(folder).and_then(Server::peer)),
+        ("nginx", peers::nginx(folder).and_then(|(command, port)| Server::on(command, port))),
+    ]
 }
 
 /// A comparison of servers that answer differently says nothing.

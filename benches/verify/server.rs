@@ -33,6 +33,15 @@ impl Server {
         Self::start(command)
     }
 
+    pub(crate) fn peer(command: Command) -> Result<Self> {
+        Self::start(command)
+    }
+
+    /// One that says nothing and was told its port.
+    pub(crate) fn on(mut command: Command, port: u16) -> Result<Self> {
+        Ok(Self { child: command.stdin(Stdio::null()).spawn()?, port })
+    }
+
     /// Its first line on standard output is its address.
     fn start(mut command: Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -53,6 +62,13 @@ impl Server {
             tokio::time::sleep(READY_LOOK).await;
         }
         load::one(self.port, request).await.map(drop)
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn end(mut self) -> Result<()> {
+        ensure!(Command::new("kill").arg(self.child.id().to_string()).status()?.success(), "it is gone already");
+        self.child.wait()?;
+        Ok(())
     }
 
     pub(crate) const fn port(&self) -> u16 {

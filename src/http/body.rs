@@ -79,10 +79,22 @@ async fn whole(mut body: Body, limit: usize, expects: bool) -> Result<Bytes, Api
     if announced > limit && (expects || announced > limit.saturating_add(MAX_DISCARDED)) {
         return Err(too_large());
     }
-    let mut read = BytesMut::new();
-    let mut discarded = 0;
+    let broken = |_| ApiError::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off");
+    // Most bodies come in one piece, which is taken as it is.
+    let first = match body.frame().await {
+        Some(frame) => frame.map_err(broken)?.into_data().unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    if body.is_end_stream() && first.len() <= limit {
+        return Ok(first);
+    }
+    let (mut read, mut discarded) = (BytesMut::new(), 0);
+    if first.len() > limit {
+        discarded = first.len()
+    } else {
+        read.extend_from_slice(&first)
+    }
     while let Some(frame) = body.frame().await {
-        let broken = |_| ApiError::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if read.len() + data.len() > limit || discarded > 0 {
             discarded += data.len();

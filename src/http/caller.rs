@@ -132,6 +132,10 @@ impl FromRequestParts<Arc<App>> for Anyone {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        // Most bring none, and a refusal that nobody reads costs.
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
         // Whoever may ask without a token is not slowed for a bad one.
         let snapshot = app.snapshot();
         let Ok(claims) = Caller::judged(parts, app, &snapshot.auth) else { return Ok(Self(None)) };

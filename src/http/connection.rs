@@ -3,6 +3,9 @@
 
 use super::manners::Manners;
 use crate::runtime::sockets::Ending;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -70,19 +73,13 @@ pub(super) async fn serve(manners: Arc<Manners>, peers: Peers, stream: TcpStream
         let snapshot = manners.app().snapshot();
         (snapshot.settings.server.header_timeout, snapshot.tls.clone())
     };
-    let cut = peers.cut.clone();
-    tokio::select! {
-        () = cut.cancelled() => {}
-        () = async {
-            match tls {
-                None => speak(manners, peers, stream, peer, header_timeout).await,
-                Some(tls) => {
-                    if let Some(stream) = shake_hands(tls, stream, peer, header_timeout).await {
-                        speak(manners, peers, stream, peer, header_timeout).await;
-                    }
-                }
-            }
-        } => {}
+    let Some(tls) = tls else { return speak(manners, &peers, stream, peer, header_timeout).await };
+    let stream = tokio::select! {
+        () = peers.cut.cancelled() => None,
+        stream = shake_hands(tls, stream, peer, header_timeout) => stream,
+    };
+    if let Some(stream) = stream {
+        speak(manners, &peers, stream, peer, header_timeout).await;
     }
 }
 
@@ -105,7 +102,19 @@ async fn shake_hands(
     }
 }
 
-async fn speak<S>(manners: Arc<Manners>, peers: Peers, stream: S, peer: SocketAddr, header_timeout: Duration)
+/// What a connection is told while it serves.
+enum Told {
+    /// It ends in the middle of whatever it does.
+    Cut,
+    /// The process stops: it ends after its answer.
+    Stop,
+    /// Its socket closes.
+    Close,
+    /// A first header had to be here by now.
+    Late,
+}
+
+async fn speak<S>(manners: Arc<Manners>, peers: &Peers, stream: S, peer: SocketAddr, header_timeout: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -118,29 +127,26 @@ where
         Arc::clone(&manners).answer(request, peer)
     });
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut first_header = std::pin::pin!(tokio::time::sleep(header_timeout));
-    let (mut silent, mut closing) = (true, false);
+    // Only those that were woken are looked at: three tokens that all connections share, asked at each request, cost
+    // as much as the request.
+    let mut words: FuturesUnordered<BoxFuture<'_, Told>> = FuturesUnordered::new();
+    words.push(peers.cut.cancelled().map(|()| Told::Cut).boxed());
+    words.push(stopping.cancelled().map(|()| Told::Stop).boxed());
+    words.push(peers.ending.close().map(|()| Told::Close).boxed());
+    words.push(tokio::time::sleep(header_timeout).map(|()| Told::Late).boxed());
     let outcome = loop {
         tokio::select! {
+            biased;
             outcome = serving.as_mut() => break outcome,
-            () = stopping.cancelled() => {
-                serving.as_mut().graceful_shutdown();
-                break serving.await;
-            }
-            () = peers.ending.close(), if !closing => {
-                closing = true;
+            Some(told) = words.next() => match told {
+                Told::Cut => break Ok(()),
+                Told::Stop => serving.as_mut().graceful_shutdown(),
                 // HTTP/2 has a word for it that loses nothing. In HTTP/1 the next answer says so: an idle connection
                 // that is closed just when its client sends would be a lost request.
-                if heard.is(Heard::HTTP2) {
-                    serving.as_mut().graceful_shutdown();
-                }
-            }
-            // hyper's own limit begins only once it knows the protocol, and a client may never tell.
-            () = first_header.as_mut(), if silent => {
-                silent = false;
-                if heard.is(Heard::NOTHING) {
-                    break Ok(());
-                }
+                Told::Close if heard.is(Heard::HTTP2) => serving.as_mut().graceful_shutdown(),
+                // hyper's own limit begins only once it knows the protocol, and a client may never tell.
+                Told::Late if heard.is(Heard::NOTHING) => break Ok(()),
+                Told::Close | Told::Late => {}
             }
         }
     };

@@ -117,7 +117,7 @@ async fn decide(app: &App, parts: &Parts, policy: &str) -> Result<HeaderMap, Ref
         None => (Verdict::Malformed, None),
     };
     app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
-    app.metrics.key_verifications.with_label_values(&[verdict.code().unwrap_or("undecidable")]).inc();
+    app.metrics.key_verifications.count(verdict.code().unwrap_or("undecidable"));
     match verdict {
         Verdict::Valid(record) => {
             let assertion = assertion::about(&record, &policy.name, &snapshot.settings, now);

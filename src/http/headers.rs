@@ -3,8 +3,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+const COUNT: usize = 5;
+
 /// Header and value pairs that do not depend on the request.
-const EVERYWHERE: [(HeaderName, HeaderValue); 5] = [
+const EVERYWHERE: [(HeaderName, HeaderValue); COUNT] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -14,6 +16,9 @@ const EVERYWHERE: [(HeaderName, HeaderValue); 5] = [
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+
+/// How many lines `manners` adds to an answer at most; room for them is made once.
+pub(super) const MOST: usize = COUNT + 3;
 
 /// The id of the request, as the client gave it or as we made it.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -9,10 +9,12 @@ use crate::runtime::{App, RELOAD_LIMIT};
 use crate::settings::server::{Door, Server};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,6 +24,9 @@ use tower::Service;
 
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
+
+/// What the number in an id of ours takes at most, in hexadecimal.
+const NUMBER_DIGITS: usize = 16;
 
 /// The id of a request, in its extensions.
 #[derive(Debug, Clone)]
@@ -88,6 +93,7 @@ impl Manners {
             write_out(&mut response, error, &id);
         }
         let headers = response.headers_mut();
+        headers.reserve(headers::MOST);
         headers::add(headers);
         if is_secure {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, headers::ONLY_SECURE);
@@ -108,7 +114,11 @@ impl Manners {
         };
         request.headers().get(headers::REQUEST_ID).filter(fine).cloned().unwrap_or_else(|| {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
-            HeaderValue::from_str(&format!("{}{number:08x}", self.prefix)).unwrap_or(HeaderValue::from_static("-"))
+            let mut id = BytesMut::with_capacity(self.prefix.len() + NUMBER_DIGITS);
+            id.extend_from_slice(self.prefix.as_bytes());
+            // Writing into a buffer that grows cannot fail.
+            let _infallible = write!(id, "{number:08x}");
+            HeaderValue::from_maybe_shared(id.freeze()).unwrap_or(HeaderValue::from_static("-"))
         })
     }
 }

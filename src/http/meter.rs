@@ -9,7 +9,7 @@ use prometheus::Histogram;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tower::{Layer, Service};
 
@@ -87,12 +87,12 @@ pub(super) struct Metered<S> {
 
 impl<S> Service<Request> for Metered<S>
 where
-    S: Service<Request, Response = Response> + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service<Request, Response = Response>,
+    S::Future: Unpin,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = Metering<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -101,12 +101,28 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
         let method = METHODS.iter().position(|method| method == request.method()).unwrap_or(METHODS.len());
-        let answering = self.inner.call(request);
-        let meter = self.meter.clone();
-        Box::pin(async move {
-            let response = answering.await?;
-            meter.0.record(method, response.status(), began);
-            Ok(response)
-        })
+        Metering { answering: self.inner.call(request), meter: self.meter.clone(), method, began }
+    }
+}
+
+/// An answer on its way, counted when it is there. It stands beside the answer rather than in a box around it: this is
+/// on the path of every request.
+pub(super) struct Metering<F> {
+    answering: F,
+    meter: Meter,
+    method: usize,
+    began: Instant,
+}
+
+impl<F, E> Future for Metering<F>
+where
+    F: Future<Output = Result<Response, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let response = ready!(Pin::new(&mut self.answering).poll(cx))?;
+        self.meter.0.record(self.method, response.status(), self.began);
+        Poll::Ready(Ok(response))
     }
 }

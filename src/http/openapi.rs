@@ -1,6 +1,8 @@
 //! The routes, each with its description in one line, and the document made of them.
 //! The document is a snapshot in the tests: no change of the API is accidental.
 
+mod refusals; // what a route's own description cannot say
+
 use super::answer::ApiError;
 use super::caller::Viewer;
 use super::meter::Meter;
@@ -180,6 +182,7 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
             .build(),
     );
     openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    refusals::complete(openapi);
     router
 }
 
