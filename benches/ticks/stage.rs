@@ -87,10 +87,11 @@ impl Stage {
     /// When it was killed, since 1970.
     pub(crate) fn kill_oldest(&mut self) -> Result<Duration> {
         let mut oldest = self.replicas.remove(0);
-        let at = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        oldest.kill()?;
+        let at = SystemTime::now();
+        let killed = oldest.kill();
         oldest.wait()?;
-        Ok(at)
+        killed?;
+        Ok(at.duration_since(UNIX_EPOCH)?)
     }
 
     /// Stops Postgres for a while; when it answered again, since 1970.

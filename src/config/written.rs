@@ -234,6 +234,7 @@ pub struct Alert {
     pub webhook: Option<Webhook>,
     /// What it is told of: `worker`, `store`, `config`, `keys`; without any, of the workers that name it.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "enum": ["worker", "store", "config", "keys"] }))]
     pub on: Vec<String>,
 }
 

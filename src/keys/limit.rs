@@ -138,7 +138,7 @@ impl Local {
 
     /// Reads what a key has left without counting: the state is the instant at which it has everything back.
     fn look(&self, rate: Rate, subject: &Subject) -> Standing {
-        let unchanged = self.states.measure_and_replace(subject, |back| Err::<((), Nanos), _>(back));
+        let unchanged = self.states.measure_and_replace(subject, Err::<((), Nanos), _>);
         let back = unchanged.err().flatten().map_or(0, Nanos::as_u64);
         let reset = Duration::from_nanos(back).saturating_sub(self.began.elapsed());
         Standing::with_left(rate, reset)

@@ -60,6 +60,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name or a label is not one; a test makes sure that this does not happen.
+    #[expect(clippy::too_many_lines, reason = "a list: one entry a metric")]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;

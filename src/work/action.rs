@@ -42,6 +42,9 @@ pub struct BaseEnv {
     pub tmpdir: Option<OsString>,
 }
 
+/// How much later than the run's own limit a driver's comes.
+const AFTER_THE_RUN: Duration = Duration::from_secs(1);
+
 /// One attempt that is to be made.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -91,8 +94,10 @@ impl Job {
         })
     }
 
-    fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// The limit of a driver and of its server: a little later than the run's own, so that it is the run that says that it
+    /// took too long.
+    fn driver_limit(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()).saturating_add(AFTER_THE_RUN)
     }
 
     /// Does work that ends by being dropped: at its end, at the deadline, or when somebody stops it.

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use xtask::servers::Postgres;
 
+#[expect(clippy::too_many_lines, reason = "a list: one attack after another on one server, by number")]
 async fn attacks(builder: Builder) {
     let server = builder.ready().await;
     let (operator, admin) = (server.operator(), server.admin());

@@ -194,8 +194,9 @@ fn broken(place: &mut Place) -> Vec<String> {
         format!("[stores.x]\nkind = \"sqlite\"\nurl = \"postgres://a:{secret}@h/d\"\n"),
         format!("[stores.x]\nkind = \"redis\"\npassword = \"{secret}\"\nurl = \"redis://h\"\n"),
         format!(
-            "[alerts.x]\non = []\nwebhook = {{ url = \"https://h/{secret}\", headers = {{ a = \"{secret}\" }} }}\n"
+            "[alerts.x]\non = [\"nothing\"]\nwebhook = {{ url = \"https://h/{secret}\", headers = {{ a = \"{secret}\" }} }}\n"
         ),
+        format!("[alerts.x]\non = []\nwebhook = {{ url = \"https://h:port/{secret}\" }}\n"),
         format!("[workers.x]\nevery = \"1s\"\nping = \"https://h/?{secret}\"\nrun = {{ kind = \"sql\" }}\n"),
         format!(
             "[workers.x]\nevery = \"1s\"\nrun = {{ kind = \"http\", url = \"https//a:{secret}@h\", headers = {{ b = \"{secret}\" }} }}\n"

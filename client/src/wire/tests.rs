@@ -159,6 +159,7 @@ fn a_worker_and_its_run_travel() {
         "name": "expire_sessions", "kind": "sql", "enabled": true, "schedule": "*/5 * * * *", "every_ms": null,
         "timezone": "UTC", "state": "config_split", "next": ["2026-01-31T08:20:00.000Z"], "last_run": run(),
         "consecutive_failures": 1, "lateness_ms": 2, "overdue_since": null,
+        "outlasts": {"took_ms": 900, "interval_ms": 500},
         "paused": {"by": "ana", "at": "2026-01-31T08:15:00.000Z", "reason": "incident", "until": null},
         "spec_hash": "cd34", "counts_24h": {"succeeded": 1, "failed": 2, "skipped": 3, "missed": 4, "lost": 5}
     }));

@@ -1,3 +1,6 @@
+//! The answer that is written without a copy, held against the wire type that clients read.
+//! Whether a key is good is judged, and tested, in `crate::keys`.
+
 use super::*;
 use crate::keys::{Record, Refused};
 use crate::name::Kid;

@@ -24,12 +24,12 @@ pub(super) async fn run(job: &Job, store: &StoreName, database: &str, command: &
         Ok(wanted) => wanted,
         Err(why) => return Done::failed(why),
     };
-    let left = job.time_left();
+    let limit = job.driver_limit();
     if !wanted.contains_key("maxTimeMS") {
-        wanted.insert("maxTimeMS", i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1));
+        wanted.insert("maxTimeMS", i64::try_from(limit.as_millis()).unwrap_or(i64::MAX).max(1));
     }
     let work = async {
-        match mongodb.call_within("the command", left, database, wanted).await {
+        match mongodb.call_within("the command", limit, database, wanted).await {
             Ok(answer) => judge(answer),
             Err(error) => Done::failed(error.to_string()),
         }

@@ -24,7 +24,7 @@ pub(super) async fn run(job: &Job, store: &StoreName, command: &[Template]) -> D
         wanted.arg(job.filled(word));
     }
     let work = async {
-        match redis.call_alone("the command", job.time_left(), &wanted).await {
+        match redis.call_alone("the command", job.driver_limit(), &wanted).await {
             Ok(answer) => judge(&answer),
             Err(error) => Done::failed(error.to_string()),
         }
