@@ -189,7 +189,8 @@ mod tests {
         for text in [hex.clone(), hex.to_uppercase(), STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)] {
             assert_eq!(bytes_of(&text), Some(bytes), "{text}");
         }
-        for text in ["", "00", hex.get(..62).unwrap(), &format!("{hex}00"), &STANDARD.encode([0; 20]), &"z".repeat(64)] {
+        for text in ["", "00", hex.get(..62).unwrap(), &format!("{hex}00"), &STANDARD.encode([0; 20]), &"z".repeat(64)]
+        {
             assert_eq!(bytes_of(text), None, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! Attacks by sheer number and size (91-98). Limits across replicas (91-93, 98): `limits`; failed logins (97): `tokens`; a
+//! Attacks by sheer number and size (91-98). Limits across replicas (91, 93, 98): `limits`; failed logins (97): `tokens`; a
 //! client without an address (95): `gateways::d70_an_address_list_is_judged_by_the_hop_that_nobody_could_forge`.
 //! 94 is void: API.md, "POST keys/verify {key, policy?, scopes?, ip?}" has no cost; `attack_b` sends one and is refused.
 
@@ -66,4 +66,14 @@ async fn f92_no_window_has_an_edge_at_which_twice_as_many_come_through() {
     }
     let most = 20 + began.elapsed().as_millis() as u32 * 20 / 1000 + 1;
     assert!(allowed <= most && allowed >= 20, "{allowed} of at most {most}");
+}
+
+#[tokio::test]
+async fn f98_one_use_that_a_hundred_want_at_once_is_given_once() {
+    let server = monolith(IN_MEMORY).ready().await;
+    let issued = server.operator().post("/api/admin/api-keys", json!({"name": "x", "rate_limit": "1/d"})).await.ok();
+    let anyone = server.anyone();
+    let at_once = (0..100).map(|_| anyone.post("/api/keys/verify", json!({"key": issued["key"]})));
+    let answers = futures_util::future::join_all(at_once).await;
+    assert_eq!(answers.iter().filter(|answer| answer.ok()["valid"] == true).count(), 1);
 }

@@ -92,6 +92,9 @@ struct Storm {
     /// For how many seconds Postgres is stopped once, half way
     #[arg(long, default_value_t = 30)]
     outage: u64,
+    /// Statements take a while and wait for few connections, so that a freeze meets runs that were started and have done nothing yet
+    #[arg(long, conflicts_with = "sqlite")]
+    slow: bool,
     /// Where chance begins: the same number makes the same choices
     #[arg(long, default_value_t = 1)]
     seed: u64,

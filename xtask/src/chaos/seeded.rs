@@ -21,7 +21,8 @@ pub(super) fn prove(storm: &Storm) -> Result<()> {
     let mut unnoticed = Vec::new();
     for (bug, what, freeze_every) in BUGS {
         println!("\n{bug}: {what}");
-        let storm = Storm { freeze_every, restart_every: 0, outage: 0, ..storm.clone() };
+        let slow = storm.slow || freeze_every > 0;
+        let storm = Storm { slow, freeze_every, restart_every: 0, outage: 0, ..storm.clone() };
         let breached = checker::breached(&storm.rage(Some(bug))?);
         breached.iter().for_each(|rule| println!("   found:  {rule}"));
         if breached.is_empty() {

@@ -99,16 +99,18 @@ impl Stage {
                 "cast(round(unixepoch(:tick_at, 'subsec') * 1000) as integer)",
             ),
         };
-        let mut text = format!(
+        let text = format!(
             "[stores.main]\n{store}[keys]\nstore = \"main\"\n[scheduler]\nstore = \"main\"\nlease = \"{}s\"\n\
              max_concurrent_runs = 64\n",
             storm.lease
         );
+        let (connections, pause) = if storm.slow { (4, " where pg_sleep(0.2) is not null") } else { (10, "") };
+        let mut text = text.replacen("[keys]", &format!("max_connections = {connections}\n[keys]"), 1);
         for n in 0..storm.workers {
             let (table, transactional) = if n % OUTSIDE_EVERY == 0 { ("marks", false) } else { ("hits", true) };
             text.push_str(&format!(
                 "[workers.w{n}]\nevery = \"1s\"\n{CATCH_UP}run = {{ kind = \"sql\", store = \"main\", transactional = \
-                 {transactional}, statement = \"insert into {table} values (:worker, {millis}, :run_id, :attempt)\" }}\n"
+                 {transactional}, statement = \"insert into {table} select :worker, {millis}, :run_id, :attempt{pause}\" }}\n"
             ));
         }
         text
