@@ -58,9 +58,9 @@ async fn f91_two_replicas_keep_one_limit_and_its_edge() {
     let at_once = (0..100).map(|n| askers[n % 2].post("/api/keys/verify", json!({ "key": single })));
     let answers = futures_util::future::join_all(at_once).await;
     let allowed = answers.iter().filter(|answer| answer.ok()["valid"] == true).count();
-    // "one Redis round trip (≤ 25 ms, then the local share)": where a hundred at once make the trip longer than that, each
-    // replica may let its own share through, once; never more.
-    assert!((1..=3).contains(&allowed), "{allowed}");
+    // A Redis that took longer than 25 ms on a busy machine leaves a replica its share, which is one use, and it says so.
+    let alone = [&one, &two].iter().filter(|server| server.log().contains("each allows its share")).count();
+    assert!((1..=1 + alone).contains(&allowed), "{allowed} with {alone} replicas that counted alone");
 
     // 46: a refusal for another reason is not counted.
     let scoped = key(&one, "1/d").await;

@@ -42,9 +42,10 @@ async fn number(postgres: &Postgres, query: &'static str) -> i64 {
 async fn both_have_worked(postgres: &Postgres) {
     let busy = "select count(*)::text from (select 1 from work_attempt group by replica having count(*) >= 20) as busy_replicas";
     let give_up = Instant::now() + PATIENCE;
+    let mut looks = tokio::time::interval(LOOK);
     while number(postgres, busy).await < 2 {
         assert!(Instant::now() < give_up, "only one of them works");
-        tokio::time::sleep(LOOK).await;
+        looks.tick().await;
     }
 }
 

@@ -20,9 +20,8 @@ use xtask::servers::Postgres;
 const DRAIN_DELAY: Duration = Duration::from_secs(2);
 /// The role that the server logs in with.
 const ROLE: &str = "app";
-/// What a figure may differ from the start: a tenth, and for small counts what one client's connection makes and one
-/// connection to SQLite that its pool had not opened yet (three files). A leak would be one for each of many reloads.
-const TOLERANCE: (f64, f64) = (0.1, 6.0);
+/// What a figure may differ from the start: a tenth, and for small counts what one client's connection makes.
+const TOLERANCE: (f64, f64) = (0.1, 3.0);
 
 /// How much of a storm.
 #[derive(Clone, Copy)]
