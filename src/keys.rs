@@ -2,6 +2,7 @@
 //! records who made it. Nothing here spawns, and nothing here knows HTTP.
 
 mod attention; // which keys somebody should look at
+mod check; // finds what was changed without an event
 mod edit; // what becomes of a key that exists
 mod explain; // why a key is good or is not
 mod fleet; // who shares the keys, and how far each has come
@@ -19,6 +20,7 @@ mod usage; // how often each key is used
 pub mod verify; // whether a key is good
 
 pub use attention::{Attention, ENDS_SOON, Few, UNUSED};
+pub use check::Edited;
 pub use edit::{DEFAULT_GRACE, Patch};
 pub use explain::{Explanation, Step, StepOutcome, WhichKey};
 pub use fleet::{About, REACH_LIMIT, Reach, Replica};
@@ -46,6 +48,7 @@ use hash::KeyHash;
 use index::Index;
 use limit::Asked;
 use sha2::{Digest, Sha256};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::{Change, Inserted, Outcome, Repeat, Revoked};
@@ -123,6 +126,9 @@ pub struct Keys {
     rules: ArcSwap<Rules>,
     limits: limit::Limits,
     usage: usage::Usage,
+    /// Whether the last look at the events failed.
+    away: AtomicBool,
+    edited: Mutex<Option<Edited>>,
     attention: Mutex<Option<(Instant, Arc<Attention>)>>,
 }
 
@@ -140,6 +146,8 @@ impl Keys {
             rules: ArcSwap::new(rules),
             limits: limit::Limits::default(),
             usage: usage::Usage::default(),
+            away: AtomicBool::new(false),
+            edited: Mutex::default(),
             attention: Mutex::default(),
         }
     }

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How long before its end a certificate is worth a word.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// For how long a change behind the program's back is worth a word: until everybody on call was on call.
+const EDITED_SHOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+
 /// Everything worth a look.
 pub(super) fn all(app: &App, now: Timestamp) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
@@ -65,6 +68,13 @@ impl Findings {
             let since = now.before(app.keys.age().unwrap_or_default());
             let message = "the key index was not proved fresh for more than two seconds".to_owned();
             self.add("key_index_stale", Severity::Warning, "keys", since, message);
+        }
+        if let Some(edited) = app.keys.edited().filter(|edited| now.since(edited.at) < EDITED_SHOWN_FOR) {
+            let (count, example) = (edited.keys, &edited.example);
+            let message = format!(
+                "{count} keys were changed in the database without an event, {example} among them: what stands there was taken over"
+            );
+            self.add("keys_edited", Severity::Warning, "keys", edited.at, message);
         }
         if app.part == Part::Serve && !app.keys.database().is_persistent() {
             let message = "API keys are kept in memory and are gone at restart".to_owned();

@@ -1,11 +1,13 @@
 //! Keeps the index complete: loads every key once, then follows the events in the order of their commits.
 //! Nothing here spawns or waits: `runtime` says when to look, and whatever hears of a change early only makes that sooner.
 
+use super::table::Row;
 use super::{Keys, Record, table};
 use crate::name::Kid;
 use crate::store::StoreError;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -30,7 +32,7 @@ pub struct Happened {
 #[derive(Debug)]
 pub(super) struct Changes {
     pub(super) events: Vec<Told>,
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Row>,
     /// The number of the last of them.
     pub(super) seq: i64,
 }
@@ -63,17 +65,18 @@ pub(super) struct Bells {
     further: Notify,
     /// A change was made here, which others should hear of.
     made: Notify,
+    /// The database was away.
+    suspected: Notify,
 }
 
 impl Keys {
     /// Fills the index from the database, whose tables exist.
     ///
     /// # Errors
-    /// Any [`StoreError`]; the index is as it was.
+    /// Any [`StoreError`]; what was read before it is kept, and nothing is proved.
     pub async fn load(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
-        let (records, seq) = table::load(&self.database()).await?;
-        records.into_iter().for_each(|record| drop(self.index.put(record)));
+        let seq = table::load(&self.database(), &mut |row| drop(self.index.put_row(row))).await?;
         self.index.proved(seq, asked);
         self.bells.further.notify_one();
         Ok(())
@@ -87,11 +90,12 @@ impl Keys {
         let follower = self.follower();
         loop {
             let (asked, before) = (Instant::now(), self.index.seq());
-            let changes = table::changed_since(&follower, before).await?;
+            let changes = table::changed_since(&follower, before).await.inspect_err(|_| self.was_away())?;
             let read = Instant::now();
             let (seq, came) = (changes.seq, self.take_in(changes, read));
             self.index.proved(seq, asked);
             if seq == before {
+                self.is_back();
                 return Ok(());
             }
             self.bells.further.notify_one();
@@ -102,9 +106,9 @@ impl Keys {
     /// Puts what changed into the index; what happened, in order.
     fn take_in(&self, changes: Changes, read: Instant) -> Vec<Happened> {
         let mut newly_revoked = HashSet::new();
-        for record in changes.records {
-            let (kid, is_revoked) = (record.kid.clone(), record.revoked_at.is_some());
-            let before = self.index.put(record);
+        for row in changes.records {
+            let (kid, is_revoked) = (row.record.kid.clone(), row.record.revoked_at.is_some());
+            let before = self.index.put_row(row);
             if is_revoked && before.is_none_or(|before| before.revoked_at.is_none()) {
                 newly_revoked.insert(kid);
             }
@@ -118,6 +122,22 @@ impl Keys {
             Some(Happened { seq: told.seq, kind: told.kind, kid, actor: told.actor, record, lag })
         };
         changes.events.into_iter().filter_map(happened).collect()
+    }
+
+    fn was_away(&self) {
+        self.away.store(true, Ordering::Relaxed);
+    }
+
+    /// What was away may have come back as something else: restored from a backup, or edited meanwhile.
+    fn is_back(&self) {
+        if self.away.swap(false, Ordering::Relaxed) {
+            self.bells.suspected.notify_one();
+        }
+    }
+
+    /// Returns when there is reason to compare the index with the database.
+    pub async fn suspected(&self) {
+        self.bells.suspected.notified().await;
     }
 
     /// Says that something may have changed, so that the next look is taken now.

@@ -4,10 +4,12 @@
 use super::format;
 use super::hash::Covers;
 use super::record::{KeyState, Record};
+use super::table::Row;
 use crate::clock::Timestamp;
 use crate::name::Kid;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -18,21 +20,49 @@ const SHARDS: usize = 64;
 /// The shortest and the longest text of a key that was issued elsewhere.
 const FOREIGN: std::ops::RangeInclusive<usize> = 16..=512;
 
-type Shard = RwLock<HashMap<Kid, Arc<Record>>>;
-
 /// The keys of this process.
 #[derive(Debug)]
 pub(super) struct Index {
-    shards: Vec<Shard>,
+    shards: Vec<RwLock<HashSet<Entry>>>,
     /// The ids of keys that were issued elsewhere, by the hash of their whole text.
     foreign: RwLock<HashMap<[u8; 32], Kid>>,
     hasher: RandomState,
+    /// The fingerprints of all rows, added up.
+    sum: AtomicI64,
     /// The number of the last event that was taken in.
     seq: AtomicI64,
     /// When it was last proved complete, in microseconds since `began`; zero: never.
     fresh: AtomicU64,
     began: Instant,
 }
+
+/// A record, found by the id that stands in it: a million ids are not kept twice.
+#[derive(Debug)]
+struct Entry {
+    record: Arc<Record>,
+    /// Of the row that it was read from; zero where it was made here and not read since.
+    fingerprint: i64,
+}
+
+impl Borrow<str> for Entry {
+    fn borrow(&self) -> &str {
+        self.record.kid.as_str()
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.record.kid.as_str().hash(state);
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.record.kid == other.record.kid
+    }
+}
+
+impl Eq for Entry {}
 
 /// How many keys there are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,43 +81,101 @@ impl Counts {
     }
 }
 
+/// How a row of the database compares with what is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// It is the same, or what is here is newer.
+    Known,
+    /// It has the version that is here, and says something else.
+    Differs,
+    /// It is newer than what is here, or not here at all.
+    Ahead,
+}
+
 impl Index {
     pub(super) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        let began = Instant::now();
-        let foreign = RwLock::default();
-        Self { shards, foreign, hasher: RandomState::new(), seq: AtomicI64::new(0), fresh: AtomicU64::new(0), began }
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self {
+            shards,
+            foreign: RwLock::default(),
+            hasher: RandomState::new(),
+            sum: AtomicI64::new(0),
+            seq: AtomicI64::new(0),
+            fresh: AtomicU64::new(0),
+            began: Instant::now(),
+        }
     }
 
     pub(super) fn get(&self, kid: &str) -> Option<Arc<Record>> {
-        self.shard(kid)?.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+        let shard = self.shard(kid)?.read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(kid).map(|entry| Arc::clone(&entry.record))
     }
 
-    /// Takes a record in, unless a newer one is here already: a late reading must never bring a dead key back. Answers
-    /// what was here before.
-    pub(super) fn put(&self, mut record: Record) -> Option<Arc<Record>> {
+    /// Takes in a record that was made here, unless a newer one is here already.
+    pub(super) fn put(&self, record: Record) -> Option<Arc<Record>> {
+        self.put_row(Row { record, fingerprint: 0 })
+    }
+
+    /// Takes a row in, unless a newer one is here already: a late reading must never bring a dead key back. Answers what
+    /// was here before.
+    pub(super) fn put_row(&self, row: Row) -> Option<Arc<Record>> {
+        let Row { mut record, fingerprint } = row;
         if let Some(hash) = record.hash.as_ref().filter(|hash| hash.covers == Covers::Whole) {
             let mut foreign = self.foreign.write().unwrap_or_else(PoisonError::into_inner);
             foreign.insert(hash.bytes, record.kid.clone());
         }
         let mut shard = self.shard(record.kid.as_str())?.write().unwrap_or_else(PoisonError::into_inner);
-        let known = shard.get(&record.kid).cloned();
-        if known.as_ref().is_some_and(|known| known.version > record.version) {
-            return known;
+        let known = shard.get(record.kid.as_str()).map(|entry| (Arc::clone(&entry.record), entry.fingerprint));
+        let (before, its_fingerprint) = known.unzip();
+        let is_older = |before: &Arc<Record>| {
+            before.version > record.version || (before.version == record.version && fingerprint == 0)
+        };
+        if before.as_ref().is_some_and(is_older) {
+            return before;
         }
         // Uses are written in batches, so that a row may know less of them.
-        record.last_used_at = record.last_used_at.max(known.as_ref().and_then(|known| known.last_used_at));
-        shard.insert(record.kid.clone(), Arc::new(record));
-        known
+        record.last_used_at = record.last_used_at.max(before.as_ref().and_then(|before| before.last_used_at));
+        self.sum.fetch_add(fingerprint.wrapping_sub(its_fingerprint.unwrap_or_default()), Ordering::AcqRel);
+        shard.replace(Entry { record: Arc::new(record), fingerprint });
+        before
+    }
+
+    /// Takes a key away, whose row is gone.
+    pub(super) fn remove(&self, kid: &Kid) {
+        let Some(shard) = self.shard(kid.as_str()) else { return };
+        if let Some(entry) = shard.write().unwrap_or_else(PoisonError::into_inner).take(kid.as_str()) {
+            self.sum.fetch_sub(entry.fingerprint, Ordering::AcqRel);
+        }
     }
 
     /// Says that a key was used at an instant.
     pub(super) fn used(&self, kid: &Kid, at: Timestamp) {
         let Some(shard) = self.shard(kid.as_str()) else { return };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(record) = shard.get_mut(kid).filter(|record| record.last_used_at < Some(at)) {
-            Arc::make_mut(record).last_used_at = Some(at);
+        if shard.get(kid.as_str()).is_some_and(|entry| entry.record.last_used_at < Some(at))
+            && let Some(mut entry) = shard.take(kid.as_str())
+        {
+            Arc::make_mut(&mut entry.record).last_used_at = Some(at);
+            shard.insert(entry);
         }
+    }
+
+    pub(super) fn compare(&self, row: &Row) -> Compared {
+        let Some(shard) = self.shard(row.record.kid.as_str()) else { return Compared::Ahead };
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        match shard.get(row.record.kid.as_str()) {
+            None => Compared::Ahead,
+            Some(known) if known.record.version < row.record.version => Compared::Ahead,
+            Some(known) if known.record.version > row.record.version => Compared::Known,
+            Some(known) if known.fingerprint == 0 || known.fingerprint == row.fingerprint => Compared::Known,
+            Some(_) => Compared::Differs,
+        }
+    }
+
+    /// The fingerprints of all rows, added up, and how many there are.
+    pub(super) fn whole(&self) -> (i64, u64) {
+        let lengths = self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len() as u64);
+        (self.sum.load(Ordering::Acquire), lengths.sum())
     }
 
     pub(super) fn seq(&self) -> i64 {
@@ -99,6 +187,11 @@ impl Index {
         self.seq.fetch_max(seq, Ordering::AcqRel);
         let micros = u64::try_from(asked.saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX);
         self.fresh.fetch_max(micros.max(1), Ordering::AcqRel);
+    }
+
+    /// Goes back to an event: the database forgot what came after it.
+    pub(super) fn go_back_to(&self, seq: i64) {
+        self.seq.fetch_min(seq, Ordering::AcqRel);
     }
 
     /// Since when nothing was proved; `None` where nothing ever was.
@@ -128,15 +221,15 @@ impl Index {
     /// Shows each record to somebody.
     pub(super) fn each(&self, mut look: impl FnMut(&Record)) {
         for shard in &self.shards {
-            shard.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|record| look(record));
+            shard.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|entry| look(&entry.record));
         }
     }
 
     pub(super) fn counts(&self, now: Timestamp) -> Counts {
         let mut counts = Counts::default();
         for shard in &self.shards {
-            for record in shard.read().unwrap_or_else(PoisonError::into_inner).values() {
-                let state = record.state(now);
+            for entry in shard.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                let state = entry.record.state(now);
                 if let Some(position) = KeyState::ALL.iter().position(|known| *known == state)
                     && let Some(count) = counts.0.get_mut(position)
                 {
@@ -152,12 +245,12 @@ impl Index {
         let mut found = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            found.extend(shard.values().filter(|record| test(record)).cloned());
+            found.extend(shard.iter().filter(|entry| test(&entry.record)).map(|entry| Arc::clone(&entry.record)));
         }
         found
     }
 
-    fn shard(&self, kid: &str) -> Option<&Shard> {
+    fn shard(&self, kid: &str) -> Option<&RwLock<HashSet<Entry>>> {
         let position = usize::try_from(self.hasher.hash_one(kid) % SHARDS as u64).unwrap_or(0);
         self.shards.get(position)
     }

@@ -7,6 +7,7 @@ use crate::name::Kid;
 use crate::settings::keys::Environment;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 /// A key without its secret.
@@ -106,6 +107,17 @@ impl Record {
     #[must_use]
     pub fn allows_from(&self, ip: IpAddr) -> bool {
         self.ip_allow.iter().any(|net| net.contains(&ip.to_canonical()))
+    }
+
+    /// One number for all that it says, but for its last use; never zero. It means something in this process only.
+    pub(super) fn fingerprint(&self) -> i64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.kid, &self.name, &self.owner, &self.scopes, self.created_at, &self.created_by).hash(&mut hasher);
+        (self.expires_at, self.disabled_at, self.revoked_at, &self.revoke_reason, &self.rotated_to).hash(&mut hasher);
+        (self.grace_until, &self.ip_allow, &self.rate_limit, &self.metadata, self.version).hash(&mut hasher);
+        self.environment.map(Environment::as_str).hash(&mut hasher);
+        self.hash.as_ref().map(|hash| (hash.algorithm(), &hash.pepper, hash.bytes)).hash(&mut hasher);
+        hasher.finish().max(1).cast_signed()
     }
 
     /// Whether it has all of these scopes.

@@ -1,6 +1,7 @@
 //! The keys at rest: what is asked of a database, whichever it is. Every change and its event are one transaction that
 //! locks the end of the chain first, so that the order of events is the order of commits.
 
+pub(super) mod check; // all rows as one number, and which are gone
 pub(super) mod fleet; // the rows of the replicas
 pub(super) mod usage; // how keys are used
 
@@ -17,6 +18,7 @@ pub(super) use crate::audit::chain::Link as Change;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::store::{Database, StoreError, database::Kind};
+use std::time::Duration;
 
 /// What makes a creation repeatable.
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +61,22 @@ pub(super) enum Outcome {
     Replaced(Box<(Edited, Record)>),
 }
 
-/// Every record, and the number of the last event that they reflect.
-pub(super) async fn load(database: &Database) -> Result<(Vec<Record>, i64), StoreError> {
+/// A record as it was read.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) record: Record,
+    /// One number for all that the row says, but for the last use, which is no change; never zero.
+    pub(super) fingerprint: i64,
+}
+
+/// Whoever takes rows one by one, so that a million of them never lie about twice.
+pub(super) type Take<'a> = &'a mut (dyn FnMut(Row) + Send);
+
+/// Every row at one moment; the number of the last event that they reflect.
+pub(super) async fn load(database: &Database, take: Take<'_>) -> Result<i64, StoreError> {
     match database.kind() {
-        Kind::Postgres(postgres) => postgres::load(postgres).await,
-        Kind::Sqlite(sqlite) => sqlite::load(sqlite).await,
+        Kind::Postgres(postgres) => postgres::load(postgres, take).await,
+        Kind::Sqlite(sqlite) => sqlite::load(sqlite, take).await,
     }
 }
 
@@ -142,6 +155,8 @@ pub(super) async fn edit(
     }
 }
 
+/// The longest that reading all keys may take: a million of them on a slow machine.
+const LOAD_LIMIT: Duration = Duration::from_secs(120);
 /// The most events that one look takes in; the next look follows at once.
 const MAX_EVENTS: i64 = 1000;
 

@@ -213,3 +213,57 @@ async fn e86_pages_stay_right_while_keys_are_made() {
     assert!(keys.list(&filter, 2, Some("nonsense"), start).is_err());
     assert!(keys.list(&Filter { sort: Some("hash".into()), ..filter }, 2, None, start).is_err());
 }
+
+async fn edit(folder: &tempfile::TempDir, statement: &'static str) {
+    use sqlx::Connection;
+    let address = format!("sqlite:{}", folder.path().join("keys.db").display());
+    let mut editor = sqlx::SqliteConnection::connect(&address).await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut editor).await.unwrap();
+    editor.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_changed_behind_our_back_is_found_and_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys_on(file(&folder)).await;
+    let now = Timestamp::now();
+    let edited = keys.create(wish("edited"), &ann(), None, now).await.unwrap();
+    let deleted = keys.create(wish("deleted"), &ann(), None, now).await.unwrap();
+    keys.create(wish("left alone"), &ann(), None, now).await.unwrap();
+    keys.follow(drop).await.unwrap();
+    assert_eq!(keys.compare().await.unwrap(), None, "nothing was changed but by us");
+    edit(&folder, "update api_keys set last_used_at = 1").await;
+    assert_eq!(keys.compare().await.unwrap(), None, "a use is no change");
+
+    edit(
+        &folder,
+        "update api_keys set revoked_at = 1 where name = 'edited'; delete from api_keys where name = 'deleted'",
+    )
+    .await;
+    let found = keys.compare().await.unwrap().unwrap();
+    assert_eq!((found.keys, keys.edited()), (2, Some(found.clone())));
+    assert_eq!(code(&keys, edited.key.unwrap().expose()), Some("revoked"));
+    assert_eq!(code(&keys, deleted.key.unwrap().expose()), Some("invalid"));
+    assert_eq!(keys.compare().await.unwrap(), None, "what was taken over is known");
+}
+
+#[tokio::test]
+async fn a_database_that_lost_its_last_events_is_followed_from_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys_on(file(&folder)).await;
+    let kept = keys.create(wish("kept"), &ann(), None, Timestamp::now()).await.unwrap();
+    let lost = keys.create(wish("lost"), &ann(), None, Timestamp::now()).await.unwrap();
+    keys.follow(drop).await.unwrap();
+    edit(
+        &folder,
+        "delete from api_keys where name = 'lost'; delete from key_events where seq = 2; \
+        update key_chain_head set seq = 1, hash = (select hash from key_events where seq = 1)",
+    )
+    .await;
+    keys.compare().await.unwrap().unwrap();
+    assert_eq!(code(&keys, lost.key.unwrap().expose()), Some("invalid"));
+    let other = keys_on(file(&folder)).await;
+    other.revoke(&kept.record.kid, None, &ann(), Timestamp::now()).await.unwrap();
+    keys.follow(drop).await.unwrap();
+    assert_eq!(code(&keys, kept.key.unwrap().expose()), Some("revoked"), "the event that has an old number is seen");
+}

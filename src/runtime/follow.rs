@@ -1,7 +1,7 @@
 //! Keeps the key index fresh and the scheduled work going: brings each home's tables up to date, then follows or runs.
 //! A home that cannot be reached is tried again for as long as the process lives; nobody waits for it here.
 
-use super::{App, Part, news, publish, replicas, usage};
+use super::{App, Part, compare, news, publish, replicas, usage};
 use crate::clock::Timestamp;
 use crate::settings::stores::{Migrate, StoreKind};
 use crate::settings::{Home, Settings};
@@ -28,6 +28,7 @@ pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
         let keeping = Arc::clone(app);
         app.tasks.spawn_graceful(move |stop| async move { keep_others(&keeping, &stop).await });
         news::begin(app);
+        compare::begin(app);
         usage::begin(app);
     }
     replicas::begin(app);

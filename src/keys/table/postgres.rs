@@ -2,18 +2,23 @@
 //! writers lock the end of the chain first. Their meaning is in `table`; nothing is decided here.
 
 use super::{
-    Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, record_of, revoked_body, told_of,
+    Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
+    revoked_body, told_of,
 };
 use crate::audit::Actor;
 use crate::audit::chain::postgres::{append, locked_head};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
+use crate::keys::check::Whole;
 use crate::keys::follow::{Changes, Told};
 use crate::keys::import::{Clash, Mode};
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, postgres::Postgres};
-use sqlx::{Connection, PgConnection, Row};
+use futures_util::TryStreamExt;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row as _};
+use std::collections::HashSet;
 
 /// The columns of a record, in the words that both statements share.
 macro_rules! columns_of_a_record {
@@ -24,9 +29,20 @@ macro_rules! columns_of_a_record {
     };
 }
 
-pub(super) async fn load(postgres: &Postgres) -> Result<(Vec<Record>, i64), StoreError> {
+/// One number for all that a row says, but for its last use, in whatever zone the session lives.
+macro_rules! fingerprint {
+    () => {
+        "hashtextextended(row(kid, name, owner, environment, scopes, extract(epoch from created_at), created_by, \
+         extract(epoch from expires_at), extract(epoch from disabled_at), extract(epoch from revoked_at), revoke_reason, \
+         rotated_to, extract(epoch from grace_until), ip_allow, rate_limit, metadata, version, encode(hash, 'hex'), hash_alg, \
+         pepper)::text, 0)"
+    };
+}
+
+pub(super) async fn load(postgres: &Postgres, take: Take<'_>) -> Result<i64, StoreError> {
+    const ALL: &str = concat!("select ", columns_of_a_record!(), ", ", fingerprint!(), " as fingerprint from api_keys");
     postgres
-        .call("loading the keys", async |c| {
+        .call_within("loading the keys", LOAD_LIMIT, async |c| {
             let mut tx = c.begin().await?;
             // One snapshot for both: a change between two readings would be neither in the rows nor after the number.
             sqlx::query("set transaction isolation level repeatable read, read only")
@@ -37,12 +53,46 @@ pub(super) async fn load(postgres: &Postgres) -> Result<(Vec<Record>, i64), Stor
                 .persistent(false)
                 .fetch_one(&mut *tx)
                 .await?;
-            let rows = sqlx::query(concat!("select ", columns_of_a_record!(), " from api_keys"))
-                .persistent(false)
-                .fetch_all(&mut *tx)
-                .await?;
-            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
-            Ok((records, seq))
+            let mut rows = sqlx::query(ALL).persistent(false).fetch(&mut *tx);
+            while let Some(row) = rows.try_next().await? {
+                take(row_of(&row)?);
+            }
+            Ok(seq)
+        })
+        .await
+}
+
+fn row_of(row: &PgRow) -> Result<Row, sqlx::Error> {
+    Ok(Row { record: record_of!(row)?, fingerprint: sqlx::Row::try_get(row, "fingerprint")? })
+}
+
+pub(super) async fn whole(postgres: &Postgres) -> Result<Whole, StoreError> {
+    const WHOLE: &str = concat!(
+        "select (select seq from key_chain_head where id = 1) as seq, count(*) as count, \
+         (coalesce(sum(",
+        fingerprint!(),
+        "), 0) % 18446744073709551616)::text as sum from api_keys"
+    );
+    postgres
+        .call_within("comparing the keys", LOAD_LIMIT, async |c| {
+            let mut tx = c.begin().await?;
+            let row = sqlx::query(WHOLE).persistent(false).fetch_one(&mut *tx).await?;
+            // The sum is exact, whatever its size; what is compared is what is left of it in 64 bits.
+            let sum: i128 = row.try_get::<String, _>("sum")?.parse().unwrap_or_default();
+            let bits = u64::try_from(sum.rem_euclid(1 << 64)).unwrap_or_default();
+            let count = u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or_default();
+            Ok(Whole { seq: row.try_get("seq")?, count, sum: bits.cast_signed() })
+        })
+        .await
+}
+
+pub(super) async fn present(postgres: &Postgres, kids: &[Kid]) -> Result<HashSet<String>, StoreError> {
+    let kids: Vec<&str> = kids.iter().map(Kid::as_str).collect();
+    postgres
+        .call("comparing the keys", async |c| {
+            let mut tx = c.begin().await?;
+            let query = sqlx::query_scalar("select kid from api_keys where kid = any($1)").persistent(false);
+            Ok(query.bind(kids).fetch_all(&mut *tx).await?.into_iter().collect())
         })
         .await
 }
@@ -54,7 +104,9 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<Chang
     const CHANGED: &str = concat!(
         "select ",
         columns_of_a_record!(),
-        " from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
+        ", ",
+        fingerprint!(),
+        " as fingerprint from api_keys where kid in (select kid from key_events where seq > $1 and seq <= $2)"
     );
     postgres
         .call("following the keys", async |c| {
@@ -67,7 +119,7 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<Chang
             let events = rows.iter().map(|row| told_of!(row)).collect::<Result<Vec<Told>, _>>()?;
             let Some(last) = events.last().map(|event| event.seq) else { return Ok(Changes::none(seq)) };
             let rows = sqlx::query(CHANGED).persistent(false).bind(seq).bind(last).fetch_all(&mut *tx).await?;
-            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
+            let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
             Ok(Changes { events, records, seq: last })
         })
         .await

@@ -2,7 +2,8 @@
 //! Their meaning is in `table`; nothing is decided here.
 
 use super::{
-    Change, Inserted, MAX_EVENTS, Outcome, Repeat, Revoked, columns, created_body, record_of, revoked_body, told_of,
+    Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
+    revoked_body, told_of,
 };
 use crate::audit::Actor;
 use crate::audit::chain::sqlite::{append, head};
@@ -13,7 +14,10 @@ use crate::keys::import::{Clash, Mode};
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
-use sqlx::{Connection, Row, SqliteConnection};
+use futures_util::TryStreamExt;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row as _, SqliteConnection};
+use std::collections::HashSet;
 
 /// The columns of a record, in the words that both statements share.
 macro_rules! columns_of_a_record {
@@ -24,15 +28,37 @@ macro_rules! columns_of_a_record {
     };
 }
 
-pub(super) async fn load(sqlite: &Sqlite) -> Result<(Vec<Record>, i64), StoreError> {
+pub(super) async fn load(sqlite: &Sqlite, take: Take<'_>) -> Result<i64, StoreError> {
+    const ALL: &str = concat!("select ", columns_of_a_record!(), " from api_keys");
     sqlite
-        .call("loading the keys", async |c| {
+        .call_within("loading the keys", LOAD_LIMIT, async |c| {
             let mut tx = c.begin().await?;
-            let seq = head(&mut tx).await?.seq;
-            let rows =
-                sqlx::query(concat!("select ", columns_of_a_record!(), " from api_keys")).fetch_all(&mut *tx).await?;
-            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
-            Ok((records, seq))
+            let seq: i64 =
+                sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
+            let mut rows = sqlx::query(ALL).fetch(&mut *tx);
+            while let Some(row) = rows.try_next().await? {
+                take(row_of(&row)?);
+            }
+            Ok(seq)
+        })
+        .await
+}
+
+fn row_of(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    let record = record_of!(row)?;
+    let fingerprint = record.fingerprint();
+    Ok(Row { record, fingerprint })
+}
+
+pub(super) async fn present(sqlite: &Sqlite, kids: &[Kid]) -> Result<HashSet<String>, StoreError> {
+    sqlite
+        .call("comparing the keys", async |c| {
+            let mut present = HashSet::new();
+            for kid in kids {
+                let row = sqlx::query_scalar("select kid from api_keys where kid = $1");
+                present.extend(row.bind(kid.as_str()).fetch_optional(&mut *c).await?);
+            }
+            Ok(present)
         })
         .await
 }
@@ -52,7 +78,7 @@ pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<Changes, 
             let events = rows.iter().map(|row| told_of!(row)).collect::<Result<Vec<Told>, _>>()?;
             let Some(last) = events.last().map(|event| event.seq) else { return Ok(Changes::none(seq)) };
             let rows = sqlx::query(CHANGED).bind(seq).bind(last).fetch_all(&mut *tx).await?;
-            let records = rows.iter().map(|row| record_of!(row)).collect::<Result<_, _>>()?;
+            let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
             Ok(Changes { events, records, seq: last })
         })
         .await

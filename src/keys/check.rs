@@ -1,0 +1,108 @@
+//! Finds what was changed in the database without an event, with psql or by restoring a backup: the fingerprints of all rows
+//! are compared with those of the index, and where they differ every row is read again. It decides nothing about a key.
+
+use super::index::Compared;
+use super::{Keys, table};
+use crate::clock::Timestamp;
+use crate::name::Kid;
+use crate::store::StoreError;
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How often whole and index are compared before every row is read: keys that change just now make them differ, too.
+const TRIES: usize = 3;
+/// How long the index may take to come as far as the database was.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// From one look at whether it has to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Keys that were changed behind this program's back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// When that was found.
+    pub at: Timestamp,
+    /// How many keys.
+    pub keys: usize,
+    /// One of them.
+    pub example: Kid,
+}
+
+/// All rows of the database at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// The last event.
+    pub(super) seq: i64,
+    /// How many rows there are.
+    pub(super) count: u64,
+    /// Their fingerprints, added up.
+    pub(super) sum: i64,
+}
+
+impl Keys {
+    /// Compares the index with the database, and takes over what was changed there without an event.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn compare(&self) -> Result<Option<Edited>, StoreError> {
+        for _ in 0..TRIES {
+            let whole = table::check::whole(&self.database()).await?;
+            self.catch_up_to(whole.seq).await;
+            if self.index.seq() == whole.seq && self.index.whole() == (whole.sum, whole.count) {
+                return Ok(None);
+            }
+        }
+        let edited = self.read_again().await?;
+        if let Some(edited) = &edited {
+            *self.edited.lock().unwrap_or_else(PoisonError::into_inner) = Some(edited.clone());
+        }
+        Ok(edited)
+    }
+
+    /// What was found last to be changed behind this program's back.
+    #[must_use]
+    pub fn edited(&self) -> Option<Edited> {
+        self.edited.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn catch_up_to(&self, seq: i64) {
+        let began = Instant::now();
+        while self.index.seq() < seq && began.elapsed() < CATCH_UP {
+            self.look_now();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Reads every row and says which of them no event explains.
+    async fn read_again(&self) -> Result<Option<Edited>, StoreError> {
+        let before = self.index.seq();
+        let (mut seen, mut ahead, mut edited) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut take = |row: table::Row| {
+            let kid = row.record.kid.clone();
+            match self.index.compare(&row) {
+                Compared::Differs => edited.push(kid.clone()),
+                Compared::Ahead => ahead.push(kid.clone()),
+                Compared::Known => {}
+            }
+            drop(self.index.put_row(row));
+            seen.insert(kid);
+        };
+        let seq = table::load(&self.database(), &mut take).await?;
+        // Where the index had come as far as what was read, an event would have brought these.
+        if before >= seq {
+            edited.append(&mut ahead);
+        }
+        if seq < before {
+            // A backup was restored, or a stand-by took over that lacked the last events: the next ones have old numbers.
+            self.index.go_back_to(seq);
+        }
+        let unseen = self.index.matching(|record| !seen.contains(&record.kid));
+        let unseen: Vec<Kid> = unseen.into_iter().map(|record| record.kid.clone()).collect();
+        for kid in table::check::absent(&self.database(), unseen).await? {
+            self.index.remove(&kid);
+            edited.push(kid);
+        }
+        let keys = edited.len();
+        Ok(edited.pop().map(|example| Edited { at: Timestamp::now(), keys, example }))
+    }
+}
