@@ -12,6 +12,7 @@ pub mod tasks; // the only place that spawns
 pub(crate) mod failpoints; // faults on demand, in tests
 
 mod alerts; // trouble is noticed, and told once for the fleet
+mod apart; // the homes of keys and ledger, behind connections of their own
 mod compare; // finds what was changed in the keys' database without an event
 mod count; // what happened to scheduled work, into the metrics
 mod follow; // keeps the key index fresh, from a start without its store on

@@ -1,8 +1,9 @@
-//! `cargo bench --bench ticks [-- PART...] [--binary FILE]`: scheduled work on the release binary and a Postgres of its own that is as durable as one
-//! in production. It prints each figure with the bound of the design beside it, and asserts nothing about speed.
+//! `cargo bench --bench ticks [-- PART...] [--binary FILE]`: scheduled work on a Postgres of its own that is as durable as one in production. The
+//! replicas are this program itself, which is Monolith with a handler that does nothing, or another binary that has such a one. It prints each figure with the bound of the design beside it, and asserts nothing about speed.
 //!
 //! - `materialise`: ticks recorded a second by three replicas that have a backlog.
-//! - `runs`: no-op statements made a second by three replicas; `runs-one`: by one with 64 slots, as the peers in `peers/` are measured.
+//! - `runs`: no-op handlers run a second by three replicas; `runs-one`: by one with 64 slots, as the peers in `peers/` are measured.
+//! - `runs-sql`: the same by three replicas with a statement whose effect commits together with the end of its run.
 //! - `burst`: 10,000 no-op workers due at one second; how late they start.
 //! - `second`: one tick a second for two minutes, beside a bare timer in this process.
 //! - `peers`: what `peers/run` installs, on such a Postgres.
@@ -12,7 +13,10 @@
 mod stage; // Postgres, replicas, questions
 
 use anyhow::Result;
+use monolith::embed::Run;
 use stage::{Limits, Stage};
+use std::convert::Infallible;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -29,15 +33,17 @@ const LEASE: Duration = Duration::from_secs(5);
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-const NO_OP: &str = "run = { kind = \"sql\", store = \"main\", transactional = false, statement = \"select 1\" }\n";
+const NO_OP: &str = "run = { kind = \"handler\", handler = \"nothing\" }\n";
+const SQL: &str = "run = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
 const SELDOM: &str = "schedule = \"0 0 1 1 *\"\noverlap = \"allow\"\n";
 
 type Measure = fn() -> std::pin::Pin<Box<dyn Future<Output = Result<()>>>>;
 
-const PARTS: [(&str, Measure); 8] = [
+const PARTS: [(&str, Measure); 9] = [
     ("materialise", || Box::pin(materialise())),
-    ("runs", || Box::pin(runs(3, 200))),
-    ("runs-one", || Box::pin(runs(1, 64))),
+    ("runs", || Box::pin(runs(3, 200, NO_OP))),
+    ("runs-one", || Box::pin(runs(1, 64, NO_OP))),
+    ("runs-sql", || Box::pin(runs(3, 200, SQL))),
     ("peers", || Box::pin(peers())),
     ("burst", || Box::pin(burst())),
     ("second", || Box::pin(second())),
@@ -45,7 +51,10 @@ const PARTS: [(&str, Measure); 8] = [
     ("back", || Box::pin(back())),
 ];
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        return Ok(monolith::Builder::from_args().handler("nothing", nothing).run());
+    }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| PARTS.iter().any(|(part, _)| part == argument)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -54,6 +63,10 @@ fn main() -> Result<()> {
             runtime.block_on(measure())?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn nothing(_: Run) -> Result<(), Infallible> {
     Ok(())
 }
 
@@ -74,16 +87,17 @@ async fn materialise() -> Result<()> {
     Ok(())
 }
 
-async fn runs(replicas: usize, slots: usize) -> Result<()> {
+async fn runs(replicas: usize, slots: usize, action: &str) -> Result<()> {
     const RUNS_QUEUED: i64 = 30_000;
-    let stage = Stage::set(replicas, Limits { slots, lease: LEASE }, 1_000, &format!("{SELDOM}{NO_OP}")).await?;
+    let stage = Stage::set(replicas, Limits { slots, lease: LEASE }, 1_000, &format!("{SELDOM}{action}")).await?;
     stage.queue(RUNS_QUEUED).await?;
     stage
         .until(PATIENCE, "select count(*) from work_run where state = 'succeeded'", |done| done >= RUNS_QUEUED)
         .await?;
     let rate = "select count(*) / extract(epoch from max(finished_at) - min(started_at))::float8 from work_run";
     let rate = stage.float(rate).await?;
-    let what = format!("no-op runs made, {replicas} replicas x {slots} slots, {RUNS_QUEUED} queued");
+    let kind = if action == SQL { "statements" } else { "no-op runs" };
+    let what = format!("{kind} made, {replicas} replicas x {slots} slots, {RUNS_QUEUED} queued");
     tell(&what, rate, "/s", ">= 5000", rate / RUNS);
     Ok(())
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -67,7 +68,7 @@ impl Stage {
     /// Starts one more replica.
     pub(crate) fn start(&mut self) -> Result<()> {
         let log = File::create(self.folder.path().join(format!("log-{}", self.replicas.len())))?;
-        let mut child = Command::new(binary())
+        let mut child = Command::new(binary()?)
             .args(["serve", "--bind", "127.0.0.1:0", "--profile", "test", "--set", "telemetry.log=error"])
             .current_dir(self.folder.path())
             .env_clear()
@@ -151,10 +152,10 @@ pub(crate) fn durable() -> Result<Postgres> {
     Postgres::start_with(&[], &DURABLE)
 }
 
-/// The program under measurement: this build's, or another one that was named.
-fn binary() -> String {
-    let named = std::env::args().skip_while(|argument| argument != "--binary").nth(1);
-    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_monolith").to_owned())
+/// The program under measurement: this one, or another one that was named.
+fn binary() -> Result<PathBuf> {
+    let named = std::env::args_os().skip_while(|argument| argument != "--binary").nth(1);
+    named.map_or_else(|| Ok(std::env::current_exe()?), |named| Ok(named.into()))
 }
 
 impl Drop for Stage {

@@ -1,6 +1,7 @@
 //! From nothing to the first generation: the same reading, compiling and preparing as a reload, with nothing running yet.
 //! An unreachable store is no obstacle; a wrong configuration or a port in use is.
 
+use super::apart::{is_rebuilt, keys_home, ledger_home};
 use super::count::Count;
 use super::events::Events;
 use super::failpoints::FailPoints;
@@ -23,10 +24,9 @@ use crate::config::commands::Commands;
 use crate::config::environment::Environment;
 use crate::config::{Loaded, Sources};
 use crate::keys::Keys;
-use crate::name::StoreName;
 use crate::problem::{Problem, Problems};
 use crate::settings::admin::SigningSecret;
-use crate::settings::{Home, Settings, stores};
+use crate::settings::{Home, Settings};
 use crate::store::{Database, Store};
 use crate::telemetry::{Log, metrics::Metrics, recent::Recent};
 use crate::work::handler::Handlers;
@@ -35,13 +35,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
-
-/// The longest that the follower waits for an answer before it asks again on a new connection: the bound on a revocation
-/// where the old connection is dead and nobody said so.
-const FOLLOW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +144,7 @@ fn app(
     keys.share_limits_through(shared_limits(snapshot));
     let events = Arc::new(Events::default());
     let observer = Arc::new(Count::new(Arc::clone(&metrics), Arc::clone(&events)));
-    let plan = plan(snapshot, &in_memory)?;
+    let plan = plan(snapshot, &in_memory, None)?;
     let host = Host { env: base_env(&sources.environment), handlers };
     let work = Work::new(Identity { replica: replica.clone() }, host, plan, observer);
     let (requests, wishes) = mpsc::channel(MAX_REQUESTS);
@@ -241,17 +237,19 @@ fn ledger_in_memory(loaded: &Loaded, part: Part) -> Problems {
 
 /// Gives the scheduled work its new plan, and the keys their new connections where their store was rebuilt.
 pub(super) fn hand_over(app: &App, old: &Snapshot, new: &Snapshot) {
-    match plan(new, &app.in_memory) {
+    let ledger = match &new.settings.scheduler.store {
+        Home::Store(name) if is_rebuilt(old, new, name) => None,
+        _ => Some(app.work.ledger_database()),
+    };
+    match plan(new, &app.in_memory, ledger) {
         Ok(plan) => app.work.set_plan(plan),
         Err(error) => tracing::error!("the new plan of the workers is not taken over: {error}"),
     }
     app.keys.share_limits_through(shared_limits(new));
     let Home::Store(name) = &new.settings.keys.store else { return };
-    let rebuilt = match (old.stores.get(name), new.stores.get(name)) {
-        (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
-        _ => false,
-    };
-    if rebuilt && let Ok((database, follower)) = keys_home(new, &app.in_memory) {
+    if is_rebuilt(old, new, name)
+        && let Ok((database, follower)) = keys_home(new, &app.in_memory)
+    {
         app.keys.set_database(database, follower);
     }
 }
@@ -261,46 +259,18 @@ fn shared_limits(snapshot: &Snapshot) -> Option<Arc<Store>> {
     snapshot.stores.get(snapshot.settings.keys.rate_limit_store.as_ref()?).cloned()
 }
 
-/// What the scheduler works with under these settings.
-fn plan(snapshot: &Snapshot, in_memory: &InMemory) -> Result<Plan, String> {
+/// What the scheduler works with under these settings; a ledger that is open already stays so.
+fn plan(snapshot: &Snapshot, in_memory: &InMemory, ledger: Option<Database>) -> Result<Plan, String> {
     let settings = &snapshot.settings;
     Ok(Plan {
         workers: settings.workers.clone(),
         stores: snapshot.stores.iter().map(|(name, store)| (name.clone(), store.connection().clone())).collect(),
-        ledger: home(snapshot, &settings.scheduler.store, in_memory.ledger.as_ref())?,
+        ledger: match ledger {
+            Some(open) => open,
+            None => ledger_home(snapshot, in_memory)?,
+        },
         scheduler: Arc::clone(&settings.scheduler),
     })
-}
-
-/// The database of the keys, and the same behind a connection of its own for the follower.
-fn keys_home(snapshot: &Snapshot, in_memory: &InMemory) -> Result<(Database, Database), String> {
-    let name = &snapshot.settings.keys.store;
-    let database = home(snapshot, name, in_memory.keys.as_ref())?;
-    let follower = match name {
-        Home::Memory => database.clone(),
-        Home::Store(store) => follower(snapshot, store)?,
-    };
-    Ok((database, follower))
-}
-
-fn home(snapshot: &Snapshot, home: &Home, in_memory: Option<&Database>) -> Result<Database, String> {
-    match home {
-        Home::Memory => in_memory.cloned().ok_or_else(|| "the database in memory is gone".to_owned()),
-        Home::Store(name) => {
-            let store = snapshot.stores.get(name).and_then(|store| store.database());
-            store.ok_or_else(|| format!("the store {name} cannot be a home"))
-        }
-    }
-}
-
-/// Two connections that nobody else uses, one to follow and one to tell how far that came: a pool that is busy must not
-/// make the key index old, and an answer that does not come must not hold up the next question.
-fn follower(snapshot: &Snapshot, name: &StoreName) -> Result<Database, String> {
-    let declared = snapshot.settings.stores.get(name).ok_or_else(|| format!("the store {name} is not declared"))?;
-    let operation_timeout = declared.operation_timeout.min(FOLLOW_TIMEOUT);
-    let alone = stores::Store { max_connections: 2, operation_timeout, ..stores::Store::clone(declared) };
-    let store = Store::open(Arc::new(alone)).map_err(|error| error.to_string())?;
-    store.database().ok_or_else(|| format!("the store {name} cannot be a home"))
 }
 
 /// The five variables that commands inherit.

@@ -198,11 +198,13 @@ impl Ledger {
         change!(self, "starting stopped schedules", |book| schedules::rearm(book, workers))
     }
 
+    /// Whether anything waits that is due within the horizon. It takes no lock.
+    pub(crate) async fn any_wait(&self) -> Result<bool, StoreError> {
+        look!(self, "looking for runs", |book| claims::waits(book))
+    }
+
     /// Takes at most `free` runs that are due within the horizon and whose worker is declared here as it was recorded.
     pub(crate) async fn claim(&self, workers: &Workers, free: usize) -> Result<Vec<Claim>, StoreError> {
-        if !look!(self, "looking for runs", |book| claims::waits(book))? {
-            return Ok(Vec::new());
-        }
         change!(self, "claiming runs", |book| claims::claim(book, self, workers, free))
     }
 
@@ -220,7 +222,7 @@ impl Ledger {
     /// Renews leases; answers which of them still hold.
     pub(crate) async fn heartbeat(&self, held: &[(RunId, i64)]) -> Result<HashSet<RunId>, StoreError> {
         let held: Vec<_> = held.iter().map(|(run, epoch)| Holding { id: run.to_string(), epoch: *epoch }).collect();
-        let kept = change!(self, "renewing leases", |book| book.renew(&held, self.lease_millis()))?;
+        let kept = change!(self, "renewing leases", |book| book.renew(&held, self.lease))?;
         Ok(kept.into_iter().collect())
     }
 
@@ -277,10 +279,6 @@ impl Ledger {
     /// What is recorded of all workers.
     pub(crate) async fn overview(&self) -> Result<Overview, StoreError> {
         look!(self, "reading workers", |book| reads::overview(book))
-    }
-
-    fn lease_millis(&self) -> i64 {
-        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX / 2)
     }
 }
 

@@ -76,3 +76,23 @@ async fn an_endless_statement_on_the_embedded_database_is_interrupted_and_leaves
     run_that(&server, &id, |run: &Value| run["state"] == "running").await;
     assert_eq!(cancel(&server, &id).await["state"], "cancelled");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_fill_the_pool_of_their_store_cost_no_run_its_lease() {
+    let postgres = Postgres::start().unwrap();
+    let store = format!(
+        "[stores.main]\nkind = \"postgres\"\nurl = \"{}\"\nmax_connections = 2\nconnect_timeout = \"1s\"\n",
+        postgres.url()
+    );
+    let action = "run = { kind = \"sql\", store = \"main\", statement = \"select pg_sleep(7) as a_long_sleep\" }";
+    let worker = format!("schedule = \"0 0 29 2 *\"\noverlap = \"allow\"\n{action}\n");
+    let server = start(&format!("{store}[scheduler]\nstore = \"main\"\nlease = \"3s\"\n[workers.it]\n{worker}")).await;
+    let runs = [ask(&server).await, ask(&server).await];
+    statements(&postgres, 2).await;
+    for id in &runs {
+        let ended = run_that(&server, id, |run| !run["finished_at"].is_null()).await;
+        assert_eq!((&ended["state"], &ended["attempt"]), (&"succeeded".into(), &1.into()), "{ended}");
+    }
+    let log = server.log();
+    assert!(!log.contains("ledger does not answer") && !log.contains("lease"), "{log}");
+}

@@ -163,11 +163,10 @@ pub(super) async fn backfill(
     by: &str,
 ) -> Answer<Option<u64>> {
     let name = worker.name.as_str();
-    book.lock_workers(&[name]).await?;
+    let now = book.lock_workers(&[name]).await?;
     let Some(row) = book.schedule(name).await? else {
         return Ok(None);
     };
-    let now = book.now().await?;
     // What is due from `next_at` on has a run coming.
     let to = row.next_at.map_or(to, |next_at| to.min(Timestamp::from_millis(next_at))).min(now);
     let records = records(book, name, from, to).await?;

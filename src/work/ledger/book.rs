@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::work::run::{Output, RunId};
 use crate::work::view::{AttemptView, Pause, RunView};
 use std::future::Future;
+use std::time::Duration;
 
 /// The result of one or a few statements.
 pub(in crate::work) type Answer<T> = Result<T, sqlx::Error>;
@@ -26,8 +27,9 @@ pub(in crate::work) trait Schedules: Send {
     /// The clock of the database.
     fn now(&mut self) -> impl Future<Output = Answer<Timestamp>> + Send;
 
-    /// Locks the rows of these workers until the transaction ends, in the order of their names.
-    fn lock_workers(&mut self, workers: &[&str]) -> impl Future<Output = Answer<()>> + Send;
+    /// Locks the rows of these workers until the transaction ends, in the order of their names; the clock of the database once
+    /// all of them are locked.
+    fn lock_workers(&mut self, workers: &[&str]) -> impl Future<Output = Answer<Timestamp>> + Send;
 
     /// All rows, retired ones included, locked.
     fn stored(&mut self) -> impl Future<Output = Answer<Vec<Stored>>> + Send;
@@ -98,19 +100,18 @@ pub(in crate::work) trait Claims: Send {
     /// Whether anything waits that may start until then.
     fn waits(&mut self, until: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// What waits and may start until then, oldest first, locked; what others are taking is left out, and so are the
+    /// What waits and may start within the horizon, oldest first, locked; what others are taking is left out, and so are the
     /// declarations named (`worker:spec_hash`). Caught-up runs whose worker has another run under way, or another caught-up one
     /// claimed, are left out, too.
     fn candidates(
         &mut self,
-        until: Timestamp,
+        horizon: Duration,
         not: &[String],
         limit: i64,
     ) -> impl Future<Output = Answer<Vec<Candidate>>> + Send;
 
-    /// Takes runs: the epoch grows, and the lease begins.
-    fn take(&mut self, ids: &[RunId], replica: &str, lease_until: Timestamp)
-    -> impl Future<Output = Answer<()>> + Send;
+    /// Takes runs: the epoch grows, and the lease begins by the clock of the database.
+    fn take(&mut self, ids: &[RunId], replica: &str, lease: Duration) -> impl Future<Output = Answer<()>> + Send;
 
     /// Those of the runs that are claimed and still have this epoch, locked.
     fn claimed(&mut self, held: &[Holding]) -> impl Future<Output = Answer<Vec<Claimed>>> + Send;
@@ -133,7 +134,7 @@ pub(in crate::work) trait Claims: Send {
     fn put_back(&mut self, held: &[Holding], queued: Option<&str>) -> impl Future<Output = Answer<()>> + Send;
 
     /// Renews leases by the clock of the database; says which runs were still held.
-    fn renew(&mut self, held: &[Holding], lease_millis: i64) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
+    fn renew(&mut self, held: &[Holding], lease: Duration) -> impl Future<Output = Answer<Vec<RunId>>> + Send;
 
     /// Adds a run that somebody asked for.
     fn insert_manual(
@@ -243,8 +244,8 @@ pub(in crate::work) trait Ends: Send {
     /// The runs that have this epoch, locked.
     fn ending(&mut self, held: &[Holding]) -> impl Future<Output = Answer<Vec<Ending>>> + Send;
 
-    /// Writes how attempts ended and where their runs stand now.
-    fn end(&mut self, ends: &[End], now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+    /// Writes how attempts ended, where their runs stand now, and what that adds up to.
+    fn end(&mut self, closing: &Closing, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
 
     /// Writes what a run in progress has written so far, where it still has this epoch.
     fn write_output(&mut self, held: &Holding, output: &Output) -> impl Future<Output = Answer<()>> + Send;

@@ -37,9 +37,8 @@ pub(super) async fn claim(book: &mut impl Book, ledger: &Ledger, workers: &Worke
     let mut caught_up = HashSet::new();
     for _ in 0..LOOKS {
         let known = not.len();
-        let now = book.now().await?;
         let limit = i64::try_from(free - claims.len()).unwrap_or(i64::MAX);
-        let found = book.candidates(now.after(due::HORIZON), &not, limit).await?;
+        let found = book.candidates(due::HORIZON, &not, limit).await?;
         let seen = found.len();
         let mut taken = Vec::new();
         for row in found {
@@ -51,7 +50,7 @@ pub(super) async fn claim(book: &mut impl Book, ledger: &Ledger, workers: &Worke
             }
         }
         let ids: Vec<RunId> = taken.iter().map(|claim| claim.run).collect();
-        book.take(&ids, ledger.replica(), now.after(ledger.lease)).await?;
+        book.take(&ids, ledger.replica(), ledger.lease).await?;
         let full = seen == usize::try_from(limit).unwrap_or(usize::MAX);
         claims.extend(taken);
         if !full || not.len() == known || claims.len() >= free {
@@ -87,11 +86,10 @@ pub(super) fn names<'c>(claims: impl Iterator<Item = &'c Claim>) -> Vec<&'c str>
 /// Starts claimed runs, in order; the rows of their workers are locked first, so that two replicas judge one after the other.
 pub(super) async fn start(book: &mut impl Book, ledger: &Ledger, claims: &[Claim]) -> Answer<Vec<Start>> {
     let workers = names(claims.iter());
-    book.lock_workers(&workers).await?;
+    let now = book.lock_workers(&workers).await?;
     let held = book.claimed(&holdings(claims)).await?;
     let held: HashMap<RunId, Claimed> = held.into_iter().map(|row| (row.id, row)).collect();
     let mut open = in_the_way(book.open_runs(&workers).await?);
-    let now = book.now().await?;
     let mut judged = Judged::default();
     let mut starts = Vec::with_capacity(claims.len());
     for claim in claims {
@@ -103,8 +101,11 @@ pub(super) async fn start(book: &mut impl Book, ledger: &Ledger, claims: &[Claim
         });
     }
     book.start(&judged.starting, ledger.replica(), now.after(ledger.lease)).await?;
-    book.put_back(&judged.waiting, None).await?;
-    book.put_back(&judged.queued, Some(OVERLAP)).await?;
+    for (held, reason) in [(&judged.waiting, None), (&judged.queued, Some(OVERLAP))] {
+        if !held.is_empty() {
+            book.put_back(held, reason).await?;
+        }
+    }
     skip(book, claims, &judged.skipped, now).await?;
     Ok(starts)
 }

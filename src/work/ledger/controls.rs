@@ -22,11 +22,10 @@ pub(super) async fn pause(
     until: Option<Timestamp>,
 ) -> Answer<Changed> {
     let name = worker.name.as_str();
-    book.lock_workers(&[name]).await?;
+    let now = book.lock_workers(&[name]).await?;
     let Some(row) = book.schedule(name).await?.filter(|row| !row.retired) else {
         return Ok(None);
     };
-    let now = book.now().await?;
     // A second pause keeps the beginning of the first: since then nothing has run.
     let at = row.paused_at.map_or(now, Timestamp::from_millis);
     let pause = Pause { by: by.to_owned(), at, reason: Some(reason.to_owned()), until };
@@ -41,12 +40,11 @@ pub(super) async fn pause(
 /// Ends the pause of a worker now.
 pub(super) async fn resume(book: &mut impl Book, worker: &Worker) -> Answer<Changed> {
     let name = worker.name.as_str();
-    book.lock_workers(&[name]).await?;
+    let now = book.lock_workers(&[name]).await?;
     match book.schedule(name).await?.filter(|row| !row.retired) {
         None => Ok(None),
         Some(row) if row.paused_at.is_none() => Ok(Some(Vec::new())),
         Some(row) => {
-            let now = book.now().await?;
             let recorded = end_pause(book, worker, &row, now).await?;
             Ok(Some(recorded.into_iter().collect()))
         }
@@ -94,8 +92,7 @@ pub(super) async fn cancel(book: &mut impl Book, id: RunId, by: &str) -> Answer<
     let Some(run) = book.run(id).await? else {
         return Ok(None);
     };
-    book.lock_workers(&[run.worker.as_str()]).await?;
-    let now = book.now().await?;
+    let now = book.lock_workers(&[run.worker.as_str()]).await?;
     if book.cancel_idle(id, &format!("cancelled by {by}"), now).await? {
         let recorded = Recorded { worker: run.worker, state: RunState::Cancelled, reason: "cancelled", count: 1 };
         schedules::count(book, &[recorded], now).await?;

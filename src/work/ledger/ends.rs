@@ -1,7 +1,7 @@
 //! The end of a run: finished by its replica, or judged when its replica died.
 //! What follows an end or a crash is decided by `due`; here it is written, once.
 
-use super::book::{Answer, Book, Count, Crash, End, Ending, Expired, Health};
+use super::book::{Answer, Book, Closing, Count, Crash, End, Ending, Expired, Health};
 use super::rows::{small, unexpected, worker_name};
 use super::{Claim, Finish, REAP_BATCH, Recorded, Workers, claims};
 use crate::clock::Timestamp;
@@ -19,11 +19,10 @@ const SHUTDOWN: &str = "shutdown";
 
 /// Records the ends of attempts, perhaps inside a transaction of the caller's, which must be rolled back where a lease was lost.
 pub(in crate::work) async fn finish(book: &mut impl Book, ended: &[(&Claim, &Done)]) -> Answer<Vec<Finish>> {
-    book.lock_workers(&claims::names(ended.iter().map(|(claim, _)| *claim))).await?;
+    let now = book.lock_workers(&claims::names(ended.iter().map(|(claim, _)| *claim))).await?;
     let claimed: Vec<Claim> = ended.iter().map(|(claim, _)| Claim::clone(claim)).collect();
     let rows = book.ending(&claims::holdings(&claimed)).await?;
     let rows: HashMap<RunId, Ending> = rows.into_iter().map(|row| (row.id, row)).collect();
-    let now = book.now().await?;
     let (mut finishes, mut ends, mut tallies) = (Vec::with_capacity(ended.len()), Vec::new(), Vec::new());
     for (claim, done) in ended {
         let finish = match rows.get(&claim.run) {
@@ -42,8 +41,8 @@ pub(in crate::work) async fn finish(book: &mut impl Book, ended: &[(&Claim, &Don
         };
         finishes.push(finish);
     }
-    book.end(&ends, now).await?;
-    tally(book, &tallies, now).await?;
+    let (counts, health) = tally(&tallies);
+    book.end(&Closing { ends, counts, health }, now).await?;
     Ok(finishes)
 }
 
@@ -84,7 +83,7 @@ fn end(claim: &Claim, done: &Done, row: &Ending, now: Timestamp) -> (RunState, E
 }
 
 /// Counts ends, and what they say about the health of their workers.
-async fn tally(book: &mut impl Book, ends: &[(&str, RunState)], now: Timestamp) -> Answer<()> {
+fn tally(ends: &[(&str, RunState)]) -> (Vec<Count>, Vec<Health>) {
     let mut counts: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
     let mut health: BTreeMap<&str, Health> = BTreeMap::new();
     for (worker, state) in ends {
@@ -101,8 +100,7 @@ async fn tally(book: &mut impl Book, ends: &[(&str, RunState)], now: Timestamp) 
         }
     }
     let count = |((worker, outcome), n): ((&str, &'static str), u64)| Count { worker: worker.to_owned(), outcome, n };
-    book.count(&counts.into_iter().map(count).collect::<Vec<_>>(), now).await?;
-    book.health(&health.into_values().collect::<Vec<_>>(), now).await
+    (counts.into_iter().map(count).collect(), health.into_values().collect())
 }
 
 /// Whether a lease has run out.
@@ -135,7 +133,9 @@ pub(super) async fn reap(book: &mut impl Book, workers: &Workers) -> Answer<Vec<
     book.bury(&crashes, now).await?;
     let lost = dead.iter().zip(&crashes).filter(|(_, crash)| crash.state == RunState::Lost.as_str());
     let lost: Vec<&str> = lost.map(|(row, _)| row.worker.as_str()).collect();
-    tally(book, &lost.iter().map(|worker| (*worker, RunState::Lost)).collect::<Vec<_>>(), now).await?;
+    let (counts, health) = tally(&lost.iter().map(|worker| (*worker, RunState::Lost)).collect::<Vec<_>>());
+    book.count(&counts, now).await?;
+    book.health(&health, now).await?;
     lost.iter()
         .map(|worker| Ok(Recorded { worker: worker_name(worker)?, state: RunState::Lost, reason: CRASHED, count: 1 }))
         .collect()

@@ -41,7 +41,11 @@ impl Ledger {
                 tokio::select! {
                     biased;
                     answer = &mut told => break answer,
-                    _turn = self.group.turn.lock() => self.write(self.group.some()).await,
+                    _turn = self.group.turn.lock() => {
+                        // Those that end in the same instant get the processor before the first of them is written alone.
+                        tokio::task::yield_now().await;
+                        self.write(self.group.some()).await;
+                    }
                 }
             };
             // No answer: whoever wrote for all was dropped on the way.

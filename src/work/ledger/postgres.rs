@@ -41,4 +41,36 @@ macro_rules! at {
     };
 }
 
-use {at, ms};
+/// Adds the counts of a parameter, at the instant of another one, to the outcomes of its hour.
+macro_rules! count {
+    ($counts:literal, $now:literal) => {
+        concat!(
+            "insert into work_counts (worker, hour, outcome, n)
+             select worker, date_trunc('hour', timestamptz 'epoch' + ",
+            $now,
+            "::bigint * interval '1 millisecond', 'UTC'), outcome, sum(n)::bigint from json_to_recordset(",
+            $counts,
+            "::json) as j(worker text, outcome text, n bigint)
+             group by worker, outcome order by worker, outcome
+             on conflict (worker, hour, outcome) do update set n = work_counts.n + excluded.n"
+        )
+    };
+}
+
+/// Writes what the ends of a parameter say about the health of their workers, at the instant of another one.
+macro_rules! health {
+    ($health:literal, $now:literal) => {
+        concat!(
+            "update work_schedule s set
+               consecutive_failures = case when j.succeeded then 0 else s.consecutive_failures end + j.failures,
+               last_success_at = case when j.succeeded then timestamptz 'epoch' + ",
+            $now,
+            "::bigint * interval '1 millisecond' else s.last_success_at end
+             from json_to_recordset(",
+            $health,
+            "::json) as j(worker text, succeeded boolean, failures bigint) where s.worker = j.worker"
+        )
+    };
+}
+
+use {at, count, health, ms};

@@ -45,14 +45,13 @@ async fn in_transaction(
     statement: &Statement,
     wrap: Wrap,
 ) -> Result<Effect, sqlx::Error> {
-    let mut tx = c.begin().await?;
-    // A replica that is frozen here must not hold the run's rows, or the statement's, longer than the ledger bears.
-    let limits = format!(
-        "set local statement_timeout = {}; set local idle_in_transaction_session_timeout = {}",
+    // One message. A replica that is frozen here must not hold the run's rows, or the statement's, longer than the ledger bears.
+    let begin = format!(
+        "begin; set local statement_timeout = {}; set local idle_in_transaction_session_timeout = {}",
         millis_left(job),
         idle_limit(job.plan.scheduler.lease).as_millis()
     );
-    sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *tx).await?;
+    let mut tx = c.begin_with(AssertSqlSafe(begin)).await?;
     let result = cancellable(&mut tx, job, database, statement).await?;
     if database.pooler() == Pooler::Transaction {
         // The driver names some statements; on the pooler's connection another client's names would meet them.

@@ -20,7 +20,9 @@ impl Engine<'_> {
         let free = slots.saturating_sub(self.held.len() + self.running.len());
         let free = if self.stop.is_cancelled() { 0 } else { free };
         let wanted = free.min(BATCH);
-        let claims = if wanted == 0 { Vec::new() } else { self.ledger.claim(&self.plan.workers, wanted).await? };
+        // Who was turned away last time still waits.
+        let some_wait = wanted > 0 && (self.full || self.ledger.any_wait().await?);
+        let claims = if some_wait { self.ledger.claim(&self.plan.workers, wanted).await? } else { Vec::new() };
         let more = claims.len() == wanted;
         self.full = more && wanted == free;
         self.next.claim = if more && wanted < free { Instant::now() } else { self.next.poll };

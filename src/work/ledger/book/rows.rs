@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::work::run::RunId;
 use crate::work::view::{OutputView, Pause};
 use serde::Serialize;
+use std::time::Duration;
 
 /// What the ledger holds of a declaration.
 #[derive(Debug, Clone)]
@@ -181,6 +182,14 @@ pub(in crate::work) struct End {
     pub(in crate::work::ledger) output_truncated: bool,
 }
 
+/// The ends of some attempts, what they add to the outcomes of this hour, and what they say about their workers.
+#[derive(Debug)]
+pub(in crate::work) struct Closing {
+    pub(in crate::work::ledger) ends: Vec<End>,
+    pub(in crate::work::ledger) counts: Vec<Count>,
+    pub(in crate::work::ledger) health: Vec<Health>,
+}
+
 /// What an end says about its worker.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::work) struct Health {
@@ -241,6 +250,11 @@ pub(in crate::work) struct RecordRow {
 /// Rows as one parameter: both dialects take them apart again.
 pub(in crate::work::ledger) fn json(rows: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(rows).unwrap_or_else(|_| "[]".into())
+}
+
+/// A length for a statement.
+pub(in crate::work::ledger) fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
 /// The part of a text after what was already read: offsets count from the first byte the run wrote, and what was cut off at the

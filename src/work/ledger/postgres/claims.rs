@@ -3,10 +3,11 @@
 
 use super::{PostgresBook, at, ms, run_id};
 use crate::clock::Timestamp;
-use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json};
+use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json, millis};
 use crate::work::run::RunId;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use std::time::Duration;
 
 impl Claims for PostgresBook<'_> {
     async fn waits(&mut self, until: Timestamp) -> Answer<bool> {
@@ -21,22 +22,22 @@ impl Claims for PostgresBook<'_> {
         .await
     }
 
-    async fn candidates(&mut self, until: Timestamp, not: &[String], limit: i64) -> Answer<Vec<Candidate>> {
+    /// By the clock as the transaction began: no index helps against one that goes on.
+    async fn candidates(&mut self, horizon: Duration, not: &[String], limit: i64) -> Answer<Vec<Candidate>> {
         let rows = sqlx::query(concat!(
             "select id, worker, spec_hash, kind, ",
             ms!("tick_at"),
             " as tick_at, ",
             ms!("available_at"),
             " as available_at, late, epoch from work_run r
-             where state in ('queued', 'retrying') and available_at <= ",
-            at!("$1::bigint"),
-            " and worker || ':' || spec_hash <> all($2)
+             where state in ('queued', 'retrying') and available_at <= now() + $1 * interval '1 millisecond'
+               and worker || ':' || spec_hash <> all($2)
                and (not late or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
                     and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
              order by available_at, id limit $3 for no key update of r skip locked"
         ))
         .persistent(self.keeps)
-        .bind(until.millis())
+        .bind(millis(horizon))
         .bind(not)
         .bind(limit)
         .fetch_all(&mut *self.connection)
@@ -56,19 +57,18 @@ impl Claims for PostgresBook<'_> {
         rows.iter().map(candidate).collect()
     }
 
-    async fn take(&mut self, ids: &[RunId], replica: &str, lease_until: Timestamp) -> Answer<()> {
+    async fn take(&mut self, ids: &[RunId], replica: &str, lease: Duration) -> Answer<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        sqlx::query(concat!(
-            "update work_run set state = 'claimed', owner = $2, lease_until = ",
-            at!("$3::bigint"),
-            ", epoch = epoch + 1 where id = any($1)"
-        ))
+        sqlx::query(
+            "update work_run set state = 'claimed', owner = $2, epoch = epoch + 1,
+               lease_until = clock_timestamp() + $3 * interval '1 millisecond' where id = any($1)",
+        )
         .persistent(self.keeps)
         .bind(texts(ids))
         .bind(replica)
-        .bind(lease_until.millis())
+        .bind(millis(lease))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -166,7 +166,7 @@ impl Claims for PostgresBook<'_> {
         Ok(())
     }
 
-    async fn renew(&mut self, held: &[Holding], lease_millis: i64) -> Answer<Vec<RunId>> {
+    async fn renew(&mut self, held: &[Holding], lease: Duration) -> Answer<Vec<RunId>> {
         let kept: Vec<String> = sqlx::query_scalar(
             "with held as (select r.id from work_run r join json_to_recordset($1::json) as j(id text, epoch bigint)
                on r.id = j.id and r.epoch = j.epoch where r.state in ('claimed', 'running') order by r.id for no key update of r)
@@ -174,7 +174,7 @@ impl Claims for PostgresBook<'_> {
              from held where r.id = held.id returning r.id",
         ).persistent(self.keeps)
         .bind(json(held))
-        .bind(lease_millis)
+        .bind(millis(lease))
         .fetch_all(&mut *self.connection)
         .await?;
         kept.iter().map(|id| run_id(id)).collect()

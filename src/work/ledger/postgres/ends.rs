@@ -2,9 +2,9 @@
 //! No rule stands here.
 
 use super::claims::texts;
-use super::{PostgresBook, at, ms, run_id};
+use super::{PostgresBook, at, count, health, ms, run_id};
 use crate::clock::Timestamp;
-use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
+use crate::work::ledger::book::{Answer, Closing, Crash, Ending, Ends, Expired, Health, Holding, json};
 use crate::work::run::{Output, RunId};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -26,27 +26,35 @@ impl Ends for PostgresBook<'_> {
         rows.into_iter().map(ending).collect()
     }
 
-    async fn end(&mut self, ends: &[End], now: Timestamp) -> Answer<()> {
-        if ends.is_empty() {
+    async fn end(&mut self, closing: &Closing, now: Timestamp) -> Answer<()> {
+        if closing.ends.is_empty() {
             return Ok(());
         }
+        // One statement: nothing that one part writes is read by another.
         sqlx::query(concat!(
             "with j as (select * from json_to_recordset($1::json) as x(id text, attempt bigint, outcome text, state text, reason text,
                tries bigint, finished_at bigint, available_at bigint, exit_code integer, result text, error text, output text,
                output_bytes bigint, output_truncated boolean)),
              attempts as (update work_attempt a set finished_at = ",
             at!("$2::bigint"),
-            ", outcome = j.outcome, error = j.error from j where a.run_id = j.id and a.n = j.attempt and a.finished_at is null)
-             update work_run r set state = j.state, reason = j.reason, tries = j.tries, finished_at = ",
+            ", outcome = j.outcome, error = j.error from j where a.run_id = j.id and a.n = j.attempt and a.finished_at is null),
+             counts as (",
+            count!("$3", "$2"),
+            "), health as (",
+            health!("$4", "$2"),
+            ") update work_run r set state = j.state, reason = j.reason, tries = j.tries, finished_at = ",
             at!("j.finished_at"),
             ", available_at = ",
             at!("j.available_at"),
             ", exit_code = j.exit_code, result = j.result, error = j.error, output = j.output, output_bytes = j.output_bytes,
                output_truncated = j.output_truncated, lease_until = null
              from j where r.id = j.id"
-        )).persistent(self.keeps)
-        .bind(json(ends))
+        ))
+        .persistent(self.keeps)
+        .bind(json(&closing.ends))
         .bind(now.millis())
+        .bind(json(&closing.counts))
+        .bind(json(&closing.health))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -72,18 +80,12 @@ impl Ends for PostgresBook<'_> {
         if ends.is_empty() {
             return Ok(());
         }
-        sqlx::query(concat!(
-            "update work_schedule s set
-               consecutive_failures = case when j.succeeded then 0 else s.consecutive_failures end + j.failures,
-               last_success_at = case when j.succeeded then ",
-            at!("$2::bigint"),
-            " else s.last_success_at end
-             from json_to_recordset($1::json) as j(worker text, succeeded boolean, failures bigint) where s.worker = j.worker"
-        )).persistent(self.keeps)
-        .bind(json(ends))
-        .bind(now.millis())
-        .execute(&mut *self.connection)
-        .await?;
+        sqlx::query(health!("$1", "$2"))
+            .persistent(self.keeps)
+            .bind(json(ends))
+            .bind(now.millis())
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 

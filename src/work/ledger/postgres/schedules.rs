@@ -1,7 +1,7 @@
 //! Workers and their ticks, in Postgres.
 //! No rule stands here.
 
-use super::{PostgresBook, at, ms};
+use super::{PostgresBook, at, count, ms};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Count, Declared, Due, NewSpan, NewTick, Schedules, Step, Stored, json};
 use crate::work::ledger::rows::{stored_row, tallied};
@@ -17,16 +17,16 @@ impl Schedules for PostgresBook<'_> {
         Ok(Timestamp::from_millis(millis))
     }
 
-    async fn lock_workers(&mut self, workers: &[&str]) -> Answer<()> {
-        if workers.is_empty() {
-            return Ok(());
-        }
-        sqlx::query("select 1 from work_schedule where worker = any($1) order by worker for no key update")
-            .persistent(self.keeps)
-            .bind(workers)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
+    async fn lock_workers(&mut self, workers: &[&str]) -> Answer<Timestamp> {
+        let millis: i64 = sqlx::query_scalar(
+            "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint from (select count(*) from
+               (select 1 from work_schedule where worker = any($1) order by worker for no key update) as locked) as all_locked",
+        )
+        .persistent(self.keeps)
+        .bind(workers)
+        .fetch_one(&mut *self.connection)
+        .await?;
+        Ok(Timestamp::from_millis(millis))
     }
 
     async fn stored(&mut self) -> Answer<Vec<Stored>> {
@@ -249,18 +249,12 @@ impl Schedules for PostgresBook<'_> {
         if counts.is_empty() {
             return Ok(());
         }
-        sqlx::query(concat!(
-            "insert into work_counts (worker, hour, outcome, n)
-             select worker, date_trunc('hour', ",
-            at!("$2::bigint"),
-            ", 'UTC'), outcome, sum(n)::bigint from json_to_recordset($1::json) as j(worker text, outcome text, n bigint)
-             group by worker, outcome order by worker, outcome
-             on conflict (worker, hour, outcome) do update set n = work_counts.n + excluded.n"
-        )).persistent(self.keeps)
-        .bind(json(counts))
-        .bind(now.millis())
-        .execute(&mut *self.connection)
-        .await?;
+        sqlx::query(count!("$1", "$2"))
+            .persistent(self.keeps)
+            .bind(json(counts))
+            .bind(now.millis())
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 

@@ -3,9 +3,10 @@
 
 use super::run_id;
 use crate::clock::Timestamp;
-use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json};
+use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json, millis};
 use crate::work::run::RunId;
 use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
 
 impl Claims for SqliteConnection {
     async fn waits(&mut self, until: Timestamp) -> Answer<bool> {
@@ -17,16 +18,16 @@ impl Claims for SqliteConnection {
         .await
     }
 
-    async fn candidates(&mut self, until: Timestamp, not: &[String], limit: i64) -> Answer<Vec<Candidate>> {
+    async fn candidates(&mut self, horizon: Duration, not: &[String], limit: i64) -> Answer<Vec<Candidate>> {
         let rows = sqlx::query(
             "select id, worker, spec_hash, kind, tick_at, available_at, late, epoch from work_run r
-             where state in ('queued', 'retrying') and available_at <= $1
+             where state in ('queued', 'retrying') and available_at <= cast(unixepoch('subsec') * 1000 as integer) + $1
                and worker || ':' || spec_hash not in (select value from json_each($2))
                and (late = 0 or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
                     and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
              order by available_at, id limit $3",
         )
-        .bind(until.millis())
+        .bind(millis(horizon))
         .bind(json(not))
         .bind(limit)
         .fetch_all(self)
@@ -46,14 +47,14 @@ impl Claims for SqliteConnection {
         rows.iter().map(candidate).collect()
     }
 
-    async fn take(&mut self, ids: &[RunId], replica: &str, lease_until: Timestamp) -> Answer<()> {
+    async fn take(&mut self, ids: &[RunId], replica: &str, lease: Duration) -> Answer<()> {
         sqlx::query(
-            "update work_run set state = 'claimed', owner = $2, lease_until = $3, epoch = epoch + 1
-             where id in (select value from json_each($1))",
+            "update work_run set state = 'claimed', owner = $2, epoch = epoch + 1,
+               lease_until = cast(unixepoch('subsec') * 1000 as integer) + $3 where id in (select value from json_each($1))",
         )
         .bind(json(&texts(ids)))
         .bind(replica)
-        .bind(lease_until.millis())
+        .bind(millis(lease))
         .execute(self)
         .await?;
         Ok(())
@@ -142,14 +143,14 @@ impl Claims for SqliteConnection {
         Ok(())
     }
 
-    async fn renew(&mut self, held: &[Holding], lease_millis: i64) -> Answer<Vec<RunId>> {
+    async fn renew(&mut self, held: &[Holding], lease: Duration) -> Answer<Vec<RunId>> {
         let kept: Vec<String> = sqlx::query_scalar(
             "update work_run set lease_until = cast(unixepoch('subsec') * 1000 as integer) + $2
              where (id, epoch) in (select value ->> 'id', value ->> 'epoch' from json_each($1)) and state in ('claimed', 'running')
              returning id",
         )
         .bind(json(held))
-        .bind(lease_millis)
+        .bind(millis(lease))
         .fetch_all(self)
         .await?;
         kept.iter().map(|id| run_id(id)).collect()

@@ -4,7 +4,7 @@
 use super::claims::texts;
 use super::run_id;
 use crate::clock::Timestamp;
-use crate::work::ledger::book::{Answer, Crash, End, Ending, Ends, Expired, Health, Holding, json};
+use crate::work::ledger::book::{Answer, Closing, Crash, Ending, Ends, Expired, Health, Holding, Schedules as _, json};
 use crate::work::run::{Output, RunId};
 use sqlx::{Row, SqliteConnection};
 
@@ -23,8 +23,8 @@ impl Ends for SqliteConnection {
         rows.into_iter().map(ending).collect()
     }
 
-    async fn end(&mut self, ends: &[End], now: Timestamp) -> Answer<()> {
-        let ends = json(ends);
+    async fn end(&mut self, closing: &Closing, now: Timestamp) -> Answer<()> {
+        let ends = json(&closing.ends);
         sqlx::query(
             "update work_run set state = j.value ->> 'state', reason = j.value ->> 'reason', tries = j.value ->> 'tries',
                finished_at = j.value ->> 'finished_at', available_at = j.value ->> 'available_at', exit_code = j.value ->> 'exit_code',
@@ -41,9 +41,10 @@ impl Ends for SqliteConnection {
         )
         .bind(&ends)
         .bind(now.millis())
-        .execute(self)
+        .execute(&mut *self)
         .await?;
-        Ok(())
+        self.count(&closing.counts, now).await?;
+        self.health(&closing.health, now).await
     }
 
     async fn write_output(&mut self, held: &Holding, output: &Output) -> Answer<()> {
