@@ -22,6 +22,7 @@ use database::Kind;
 use health::Health;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// One declared database, open.
@@ -57,6 +58,22 @@ impl Connection {
             Self::Mongodb(_) => "mongodb",
         }
     }
+
+    /// Where those who work for long wait for a connection, so that one stays free for those who are quick; `None`: its connections
+    /// carry many at once.
+    #[must_use]
+    pub(crate) fn turns(&self) -> Option<&Semaphore> {
+        match self {
+            Self::Postgres(postgres) => Some(postgres.turns()),
+            Self::Sqlite(sqlite) => Some(sqlite.turns()),
+            Self::Redis(_) | Self::Mongodb(_) => None,
+        }
+    }
+}
+
+/// As many as there are connections but one.
+fn turns(store: &settings::Store) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(store.max_connections.saturating_sub(1).max(1) as usize))
 }
 
 impl Store {

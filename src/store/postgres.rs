@@ -4,13 +4,14 @@
 
 pub mod listen; // hears what the database announces
 
-use super::StoreError;
+use super::{StoreError, turns};
 use crate::settings::stores::{Pooler, Store};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How long an idle connection is kept before it is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,6 +27,7 @@ pub struct Postgres {
     connect_timeout: Duration,
     operation_timeout: Duration,
     pooler: Pooler,
+    turns: Arc<Semaphore>,
 }
 
 impl Postgres {
@@ -55,6 +57,7 @@ impl Postgres {
             connect_timeout: store.connect_timeout,
             operation_timeout: store.operation_timeout,
             pooler,
+            turns: turns(store),
         })
     }
 
@@ -121,6 +124,12 @@ impl Postgres {
     #[must_use]
     pub(super) fn with_operation_timeout(&self, operation_timeout: Duration) -> Self {
         Self { operation_timeout, ..self.clone() }
+    }
+
+    /// Where those who work for long wait.
+    #[must_use]
+    pub(super) fn turns(&self) -> &Semaphore {
+        &self.turns
     }
 
     /// Whether both use the same pool.

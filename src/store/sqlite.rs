@@ -1,13 +1,14 @@
 //! SQLite behind the time-out seam: a file with a write-ahead log, or a database in memory that lives as long as its pool.
 //! Writers begin with `begin immediate`, so that two processes on one file wait instead of failing half-way.
 
-use super::StoreError;
+use super::{StoreError, turns};
 use crate::settings::stores::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The limit of one operation on a database in memory, which has no section of its own to say it.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,6 +21,7 @@ pub struct Sqlite {
     connect_timeout: Duration,
     operation_timeout: Duration,
     in_memory: bool,
+    turns: Arc<Semaphore>,
 }
 
 impl Sqlite {
@@ -38,7 +40,8 @@ impl Sqlite {
             .test_before_acquire(false)
             .connect_lazy_with(options);
         let (connect_timeout, operation_timeout) = (store.connect_timeout, store.operation_timeout);
-        Self { pool: Arc::new(pool), connect_timeout, operation_timeout, in_memory: false }
+        let turns = turns(store);
+        Self { pool: Arc::new(pool), connect_timeout, operation_timeout, in_memory: false, turns }
     }
 
     /// Prepares a database in memory: one connection that is never closed, for closing it would erase everything.
@@ -57,6 +60,7 @@ impl Sqlite {
             connect_timeout: MEMORY_TIMEOUT,
             operation_timeout: MEMORY_TIMEOUT,
             in_memory: true,
+            turns: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -91,6 +95,12 @@ impl Sqlite {
                 Err(StoreError::TimedOut { what, limit })
             }
         }
+    }
+
+    /// Where those who work for long wait.
+    #[must_use]
+    pub(super) fn turns(&self) -> &Semaphore {
+        &self.turns
     }
 
     /// Whether it is gone at restart.

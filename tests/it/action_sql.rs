@@ -4,6 +4,7 @@
 use crate::harness::{PATIENCE, TestMonolith, postgres_text};
 use crate::runs::{ask, base, cancel, run, run_that, start};
 use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
 use std::time::Duration;
 use xtask::servers::Postgres;
 
@@ -78,21 +79,50 @@ async fn an_endless_statement_on_the_embedded_database_is_interrupted_and_leaves
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn statements_that_fill_the_pool_of_their_store_cost_no_run_its_lease() {
+async fn statements_that_are_more_than_connections_wait_and_cost_no_run_its_lease() {
     let postgres = Postgres::start().unwrap();
     let store = format!(
         "[stores.main]\nkind = \"postgres\"\nurl = \"{}\"\nmax_connections = 2\nconnect_timeout = \"1s\"\n",
         postgres.url()
     );
-    let action = "run = { kind = \"sql\", store = \"main\", statement = \"select pg_sleep(7) as a_long_sleep\" }";
+    let action = "run = { kind = \"sql\", store = \"main\", statement = \"select pg_sleep(4) as a_long_sleep\" }";
     let worker = format!("schedule = \"0 0 29 2 *\"\noverlap = \"allow\"\n{action}\n");
     let server = start(&format!("{store}[scheduler]\nstore = \"main\"\nlease = \"3s\"\n[workers.it]\n{worker}")).await;
     let runs = [ask(&server).await, ask(&server).await];
-    statements(&postgres, 2).await;
+    statements(&postgres, 1).await;
     for id in &runs {
         let ended = run_that(&server, id, |run| !run["finished_at"].is_null()).await;
         assert_eq!((&ended["state"], &ended["attempt"]), (&"succeeded".into(), &1.into()), "{ended}");
     }
     let log = server.log();
     assert!(!log.contains("ledger does not answer") && !log.contains("lease"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_finds_the_columns_that_its_table_has_today() {
+    const FIND: &str = "statement = \"select * from sessions\"";
+    let postgres = Postgres::start().unwrap();
+    postgres.sql("create table sessions as select 1 as id").unwrap();
+    let store = format!("[stores.main]\nkind = \"postgres\"\nurl = \"{}\"\nmax_connections = 1\n", postgres.url());
+    for transactional in [true, false] {
+        let action = format!("run = {{ kind = \"sql\", store = \"main\", transactional = {transactional}, {FIND} }}\n");
+        let server = start(&base(&format!("{action}{store}"))).await;
+        let before = run(&server).await["result"].as_str().unwrap().to_owned();
+        postgres.sql(&format!("alter table sessions add column more_{transactional} integer")).unwrap();
+        let ended = run(&server).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        assert!(ended["result"].as_str().unwrap().contains(&format!("more_{transactional}")), "{before} {ended}");
+    }
+    let store = "[stores.main]\nkind = \"sqlite\"\nurl = \"sqlite:main.db\"\nmax_connections = 1\n";
+    let action = format!("run = {{ kind = \"sql\", store = \"main\", {FIND} }}\n");
+    let server = start(&base(&format!("{action}{store}"))).await;
+    let mut database =
+        SqliteConnection::connect(&format!("sqlite:{}", server.folder().join("main.db").display())).await.unwrap();
+    for change in ["create table sessions (id integer)", "insert into sessions values (1)"] {
+        sqlx::raw_sql(change).execute(&mut database).await.unwrap();
+    }
+    assert_eq!(run(&server).await["result"], "id\n1\n1 row");
+    sqlx::raw_sql("alter table sessions add column more integer").execute(&mut database).await.unwrap();
+    let ended = run(&server).await;
+    assert_eq!(ended["result"], "id\tmore\n1\tnull\n1 row", "{ended}");
 }

@@ -29,7 +29,17 @@ pub(super) async fn run(job: &Job, store: &StoreName, statement: &Statement, tra
         true => Wrap::Own,
         false => Wrap::None,
     };
-    let outcome = match job.plan.stores.get(store) {
+    let connection = job.plan.stores.get(store);
+    let Some(turns) = connection.and_then(Connection::turns) else {
+        return Ended::Open(Done::failed(format!("store `{store}` is not open")));
+    };
+    // A busy store is no failure: the run waits, and its time-out and whoever cancels it end that, too.
+    let _turn = tokio::select! {
+        turn = turns.acquire() => turn,
+        () = job.cancel.cancelled() => return Ended::Open(job.stopped()),
+        () = tokio::time::sleep_until(job.deadline) => return Ended::Open(job.stopped()),
+    };
+    let outcome = match connection {
         Some(Connection::Sqlite(database)) => sqlite::run(job, database, statement, wrap).await,
         Some(Connection::Postgres(database)) => postgres::run(job, database, statement, wrap).await,
         _ => return Ended::Open(Done::failed(format!("store `{store}` is not open"))),

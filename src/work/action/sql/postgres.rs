@@ -31,11 +31,25 @@ pub(super) async fn run(
 ) -> Result<Effect, StoreError> {
     // What a pooler in transaction mode carries is one transaction, or it may be cut in the middle of a statement.
     let wrap = if wrap == Wrap::None && database.pooler() == Pooler::Transaction { Wrap::Own } else { wrap };
-    let work = async |c: &mut PgConnection| match wrap {
+    let once = async |c: &mut PgConnection| match wrap {
         Wrap::None => alone(c, job, database, statement).await,
         Wrap::Own | Wrap::WithTheEnd => in_transaction(c, job, database, statement, wrap).await,
     };
+    let work = async |c: &mut PgConnection| match once(c).await {
+        Err(error) if is_outdated(&error) => {
+            c.clear_cached_statements().await?;
+            once(c).await
+        }
+        outcome => outcome,
+    };
     database.call_within("running the statement", limit(job), work).await
+}
+
+/// Whether a table has other columns than when the statement was prepared on this connection; the server says so before it does anything.
+fn is_outdated(error: &sqlx::Error) -> bool {
+    // PostgreSQL, RevalidateCachedQuery: feature_not_supported, told apart from others only by its words.
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some("0A000") && error.message().starts_with("cached plan"))
 }
 
 async fn in_transaction(

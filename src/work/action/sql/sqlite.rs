@@ -68,6 +68,10 @@ async fn in_transaction(
 
 async fn execute(c: &mut SqliteConnection, job: &Job, statement: &Statement) -> Result<String, sqlx::Error> {
     let (sql, parameters) = statement.write(Dialect::Sqlite);
+    // Another process may have changed the tables: SQLite notices at the next step of any statement, and its driver, which keeps the columns
+    // of what it prepared before, would panic at the first row that has others.
+    sqlx::raw_sql("select 1 from sqlite_schema limit 1").execute(&mut *c).await?;
+    c.clear_cached_statements().await?;
     let prepared = (&mut *c).prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await?;
     let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
     drop(prepared);
