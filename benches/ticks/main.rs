@@ -1,6 +1,8 @@
 //! `cargo bench --bench ticks [-- PART...] [--binary FILE]`: scheduled work on a Postgres of its own that is as durable as one in production. The
 //! replicas are this program itself, which is Monolith with a handler that does nothing, or another binary that has such a one. It prints each figure with the bound of the design beside it, and asserts nothing about speed.
 //!
+//! `--statements` adds where Postgres spent its time.
+//!
 //! - `materialise`: ticks recorded a second by three replicas that have a backlog.
 //! - `runs`: no-op handlers run a second by three replicas; `runs-one`: by one with 64 slots, as the peers in `peers/` are measured.
 //! - `runs-sql`: the same by three replicas with a statement whose effect commits together with the end of its run.
@@ -33,7 +35,7 @@ const LEASE: Duration = Duration::from_secs(5);
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-const NO_OP: &str = "run = { kind = \"handler\", handler = \"nothing\" }\n";
+const NO_OP: &str = "run = { kind = \"handler\", name = \"nothing\" }\n";
 const SQL: &str = "run = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
 const SELDOM: &str = "schedule = \"0 0 1 1 *\"\noverlap = \"allow\"\n";
 
@@ -84,7 +86,7 @@ async fn materialise() -> Result<()> {
                 from work_run where late";
     let rate = stage.float(rate).await?;
     tell("ticks materialised, 3 replicas, 5,000 workers x 40", rate, "/s", ">= 20000", rate / TICKS);
-    Ok(())
+    stage.statements().await
 }
 
 async fn runs(replicas: usize, slots: usize, action: &str) -> Result<()> {
@@ -99,7 +101,7 @@ async fn runs(replicas: usize, slots: usize, action: &str) -> Result<()> {
     let kind = if action == SQL { "statements" } else { "no-op runs" };
     let what = format!("{kind} made, {replicas} replicas x {slots} slots, {RUNS_QUEUED} queued");
     tell(&what, rate, "/s", ">= 5000", rate / RUNS);
-    Ok(())
+    stage.statements().await
 }
 
 /// The same number of jobs through the same number of slots, one process each, on a Postgres with the same settings.
@@ -131,7 +133,7 @@ async fn burst() -> Result<()> {
             late / BURST_P99,
         );
     }
-    Ok(())
+    stage.statements().await
 }
 
 async fn second() -> Result<()> {

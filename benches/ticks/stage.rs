@@ -16,7 +16,7 @@ use xtask::servers::Postgres;
 const DURABLE: [&str; 5] =
     ["fsync=on", "full_page_writes=on", "synchronous_commit=on", "shared_buffers=256MB", "max_wal_size=2GB"];
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(250);
 /// How long replicas may take to take over what is declared.
 const READY: Duration = Duration::from_secs(120);
 
@@ -67,7 +67,7 @@ impl Stage {
 
     /// Starts one more replica.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let log = File::create(self.folder.path().join(format!("log-{}", self.replicas.len())))?;
+        let log = File::create(self.log(self.replicas.len()))?;
         let mut child = Command::new(binary()?)
             .args(["serve", "--bind", "127.0.0.1:0", "--profile", "test", "--set", "telemetry.log=error"])
             .current_dir(self.folder.path())
@@ -81,8 +81,13 @@ impl Stage {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no standard output")?).read_line(&mut line)?;
         self.replicas.push(child);
-        ensure!(!line.is_empty(), "a replica did not start; see {}", self.folder.path().display());
+        let log = || fs::read_to_string(self.log(self.replicas.len() - 1)).unwrap_or_default();
+        ensure!(!line.is_empty(), "a replica did not start: {}", log());
         Ok(())
+    }
+
+    fn log(&self, replica: usize) -> PathBuf {
+        self.folder.path().join(format!("log-{replica}"))
     }
 
     /// When it was killed, since 1970.
@@ -118,6 +123,24 @@ impl Stage {
         Ok(())
     }
 
+    /// Prints the statements that took longest in all, where that was asked for.
+    pub(crate) async fn statements(&self) -> Result<()> {
+        if !wants_statements() {
+            return Ok(());
+        }
+        sqlx::query("create extension if not exists pg_stat_statements").execute(&self.pool).await?;
+        let rows: Vec<(f64, i64, i64, String)> = sqlx::query_as(
+            "select total_exec_time + total_plan_time, calls, rows, left(regexp_replace(query, '\\s+', ' ', 'g'), 130)
+             from pg_stat_statements order by 1 desc limit 16",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for (millis, calls, rows, text) in rows {
+            println!("{millis:>10.0} ms {calls:>8} calls {rows:>8} rows  {text}");
+        }
+        Ok(())
+    }
+
     pub(crate) async fn run(&self, statement: &'static str) -> Result<()> {
         sqlx::query(statement).execute(&self.pool).await?;
         Ok(())
@@ -149,7 +172,12 @@ impl Stage {
 
 /// A server as the measurements want it.
 pub(crate) fn durable() -> Result<Postgres> {
-    Postgres::start_with(&[], &DURABLE)
+    let watched = wants_statements().then_some("shared_preload_libraries=pg_stat_statements");
+    Postgres::start_with(&[], &DURABLE.into_iter().chain(watched).collect::<Vec<_>>())
+}
+
+fn wants_statements() -> bool {
+    std::env::args().any(|argument| argument == "--statements")
 }
 
 /// The program under measurement: this one, or another one that was named.

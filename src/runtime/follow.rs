@@ -8,7 +8,7 @@ use crate::settings::{Home, Settings};
 use crate::store::{Database, StoreError, schema};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// From one look at the events to the next: the bound without any accelerator is two of these.
@@ -16,6 +16,8 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// From one look at the workers to the next, for /health and /metrics.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A long list is looked at less often: looking takes at most one part in so many of the time.
+const LOOK_SHARE: u32 = 20;
 /// What of `drain_timeout` is left for runs that were cut off to be released.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -122,10 +124,11 @@ async fn look(app: &App) {
             // A server does so while it follows the keys. What cannot be chained now waits on.
             drop(app.audit.drain(&app.keys.database()).await);
         }
+        let asked = Instant::now();
         if let Ok(workers) = app.work.workers().await {
             app.workers.store(Arc::new(workers));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_EVERY.max(asked.elapsed() * LOOK_SHARE)).await;
     }
 }
 

@@ -1,5 +1,5 @@
 //! Brings a home's tables up to date: plain SQL files, applied in order, once, whoever comes first.
-//! A newer migration in the database is ignored, so that a roll-back of the binary still runs; nothing is ever dropped.
+//! A newer migration in the database is ignored, so that a roll-back of the binary still runs; no table and no column is ever dropped.
 
 use super::{Database, StoreError, database::Kind, postgres::Postgres, sqlite::Sqlite};
 use sqlx::{AssertSqlSafe, Connection};
@@ -49,6 +49,12 @@ const MIGRATIONS: &[Migration] = &[
         name: "0007_alerts",
         postgres: include_str!("../../migrations/postgres/0007_alerts.sql"),
         sqlite: include_str!("../../migrations/sqlite/0007_alerts.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "0008_queue",
+        postgres: include_str!("../../migrations/postgres/0008_queue.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0008_queue.sql"),
     },
 ];
 

@@ -20,7 +20,7 @@ pub(crate) use accounts::Asked;
 pub(crate) use answers::{Claim, Finish, Materialised, Overview, Recorded, Start, WorkerRecord};
 pub(super) use book::Book;
 pub(super) use ends::finish as finish_in;
-pub(super) use frames::idle_limit;
+pub(super) use frames::{idle_limit, settle};
 pub(super) use postgres::PostgresBook;
 pub(crate) use takeover::{Occasion, TakenOver};
 

@@ -74,13 +74,24 @@ macro_rules! look {
 
 pub(super) use {change, look};
 
+/// Each statement of the ledger names its rows, so that an index leads to them. The planner, who takes a list for a hundred rows and knows
+/// little of tables that change this fast, would rather read all of them, or sort all that waits to take a few; and only a plain scan of
+/// an index marks its dead entries, which the next one then passes over.
+const BY_INDEX: &str = "set local enable_seqscan = off; set local enable_bitmapscan = off; \
+                        set local enable_hashjoin = off; set local enable_mergejoin = off";
+
 /// How a transaction of the ledger begins in Postgres: one message. The limits are the transaction's own, so that a pooler can carry it.
 pub(super) fn begin(postgres: &Postgres, lease: Duration) -> String {
     format!(
-        "begin; set local idle_in_transaction_session_timeout = {}; set local statement_timeout = {}",
+        "begin; set local idle_in_transaction_session_timeout = {}; {}",
         idle_limit(lease).as_millis(),
-        postgres.operation_timeout().as_millis()
+        settle(postgres.operation_timeout())
     )
+}
+
+/// What a transaction is told before it becomes the ledger's, after a statement of a worker.
+pub(in crate::work) fn settle(statement_timeout: Duration) -> String {
+    format!("set local statement_timeout = {}; {BY_INDEX}", statement_timeout.as_millis())
 }
 
 /// How long a transaction may wait for its client.

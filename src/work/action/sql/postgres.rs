@@ -9,7 +9,7 @@ use crate::settings::stores::Pooler;
 use crate::store::StoreError;
 use crate::store::postgres::Postgres;
 use crate::work::action::Job;
-use crate::work::ledger::{Finish, PostgresBook, idle_limit};
+use crate::work::ledger::{Finish, PostgresBook, idle_limit, settle};
 use crate::work::seeded::{self, Bug};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
@@ -76,7 +76,7 @@ async fn in_transaction(
         return Ok(Effect { result, finish: None });
     }
     // The record of the end has the limits of the ledger, not of the statement.
-    sqlx::raw_sql("set local statement_timeout = 0").execute(&mut *tx).await?;
+    sqlx::raw_sql(AssertSqlSafe(settle(database.operation_timeout()))).execute(&mut *tx).await?;
     let finish = finish(&mut PostgresBook::new(&mut tx, database.pooler()), job, &result).await?;
     match finish {
         Finish::Recorded { .. } => tx.commit().await?,

@@ -34,7 +34,7 @@ impl Claims for PostgresBook<'_> {
                and worker || ':' || spec_hash <> all($2)
                and (not late or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
                     and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
-             order by available_at, id limit $3 for no key update of r skip locked"
+             order by r.available_at, r.id collate \"C\" limit $3 for no key update of r skip locked"
         ))
         .persistent(self.keeps)
         .bind(millis(horizon))
