@@ -11,6 +11,7 @@ use crate::feed::{Source, Trouble};
 use crate::keymap::Keymap;
 use crate::message::{Answer, Keys, Msg, Payload, Piece};
 use crate::metrics;
+use crate::model::tables::KeyRow;
 use crate::model::target::Target;
 use crate::model::{Look, Model};
 use crate::theme::Theme;
@@ -156,7 +157,7 @@ pub(crate) fn keys() -> Keys {
         key("7bNw0kLp93Cd", Some("billing-prod"), "active"),
         key("9zTr5vHs47Ef", None, "revoked"),
     ];
-    Keys { items, more: false }
+    Keys { items: items.into_iter().map(KeyRow::from).collect(), more: false }
 }
 
 pub(crate) fn run(id: &str, state: &str) -> Run {
@@ -211,7 +212,7 @@ pub(crate) fn payloads(bad: bool) -> Vec<(Source, Payload)> {
             Payload::Stores(from(json!([store("cache", "redis", bad), store("main", "postgres", false)]))),
         ),
         (Source::Workers, Payload::Workers(from(json!([paused, worker("rebuild_index", bad)])))),
-        (Source::Keys, Payload::Keys(keys())),
+        (Source::Keys, Payload::Keys(keys().into())),
         (
             Source::Config,
             Payload::Config(Box::new(from(json!({"generation": 41, "hash": "ab12cd34ef56",

@@ -1,16 +1,18 @@
 //! What happens to the console, and what it asks to be done: the two lists between the pure core and the world.
 //! They are values: a session can be replayed from its messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monolith_client::wire::{
-    AuditEntry, Config, CreateKey, Explanation, Health, IssuedKey, Key, LogEntry, Outcome, PauseWorker, Plan, Receipt,
+    AuditEntry, Config, CreateKey, Explanation, Health, IssuedKey, LogEntry, Outcome, PauseWorker, Plan, Receipt,
     Replica, Revision, RotateKey, Run, Store, Whoami, Worker,
 };
 
 use crate::clock::At;
 use crate::feed::{Source, Trouble};
 use crate::metrics::Reading;
+use crate::model::tables::KeyRow;
 
 /// The place of a target in the list of targets.
 pub(crate) type TargetId = usize;
@@ -66,7 +68,7 @@ pub(crate) enum Payload {
     Workers(Vec<Worker>),
     Runs(String, Vec<Run>),
     Output(Box<Piece>),
-    Keys(Keys),
+    Keys(Arc<Keys>),
     Config(Box<Config>),
     Revisions(Vec<Revision>),
     Replicas(Vec<Replica>),
@@ -78,7 +80,7 @@ pub(crate) enum Payload {
 /// All keys, or as many as the console takes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Keys {
-    pub(crate) items: Vec<Key>,
+    pub(crate) items: Vec<KeyRow>,
     /// Whether there are more than were taken.
     pub(crate) more: bool,
 }

@@ -133,7 +133,7 @@ impl Status {
             server: target.url.clone(),
             health: health.clone(),
             stores: part(&target.stores, target, Vec::clone),
-            keys: part(&target.keys, target, |keys| KeyCount::from(keys)),
+            keys: part(&target.keys, target, |keys| KeyCount::from(&**keys)),
             workers: part(&target.workers, target, Vec::clone),
             traffic: part(&target.metrics, target, |reading| reading.traffic.clone()),
         })

@@ -40,6 +40,15 @@ pub(crate) fn steps(span_of: Duration) -> String {
     }
 }
 
+/// A span in its largest unit alone: `41m`, `7h`, `3d`. For what is far away, and stands on an idle screen.
+pub(crate) fn about(span_of: Duration) -> String {
+    match span_of.as_secs() {
+        seconds @ ..3_600 => steps(Duration::from_secs(seconds)),
+        seconds @ 3_600..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// Milliseconds as `12 ms`, `1.5 s` or a span.
 pub(crate) fn millis(ms: u64) -> String {
     match ms {
@@ -126,6 +135,8 @@ mod tests {
     fn an_age_changes_seldom() {
         let seen: std::collections::BTreeSet<_> = (0..600).map(|s| steps(Duration::from_secs(s))).collect();
         assert_eq!(seen.len(), 10 + 10 + 9);
+        let seen = [59, 2_460, 25_300, 270_000].map(|seconds| about(Duration::from_secs(seconds)));
+        assert_eq!(seen, ["55s", "41m", "7h", "3d"]);
     }
 
     #[test]

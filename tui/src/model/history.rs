@@ -9,7 +9,10 @@ use crate::metrics::{Reading, RouteCount};
 
 /// Rates are taken over this long, so that a quiet server has quantiles too.
 const WINDOW: Duration = Duration::from_secs(30);
-/// Points of a chart: twenty minutes at a look every two seconds.
+/// What one point of the chart stands for. A chart that moved with every look would be most of what an idle console
+/// writes, and would show the last two minutes of an incident.
+const COLUMN: Duration = Duration::from_secs(10);
+/// Points of the chart: a hundred minutes.
 pub(crate) const POINTS: usize = 600;
 /// Points of the small chart of a route.
 const ROUTE_POINTS: usize = 60;
@@ -63,6 +66,8 @@ pub(crate) struct RouteRow {
 pub(crate) struct History {
     looks: VecDeque<(At, Reading)>,
     pub(crate) points: VecDeque<Point>,
+    /// The look that the last point ends with: when, and the requests and failures counted by then.
+    charted: Option<(At, (f64, f64))>,
     pub(crate) rates: Option<Rates>,
     pub(crate) routes: Vec<RouteRow>,
     /// When a new configuration took effect.
@@ -87,21 +92,33 @@ impl History {
         let mut charts: HashMap<_, _> = charts.into_iter().map(|row| ((row.method, row.route), row.points)).collect();
         let before = self.looks.back();
         let step = before.map(|(then, _)| seconds(at, *then)).filter(|seconds| *seconds > 0.0);
-        if let (Some((_, before)), Some(step)) = (before, step) {
-            let (requests, failed) = totals(&reading);
-            let (old_requests, old_failed) = totals(before);
-            let point = Point { at, requests: (requests - old_requests) / step, failed: (failed - old_failed) / step };
-            push(&mut self.points, point, POINTS);
-        }
         let oldest = self.looks.front().filter(|(then, _)| at > *then);
         self.rates = oldest.map(|(then, old)| rates(old, &reading, seconds(at, *then)));
         self.routes = route_rows(&reading, oldest, before.zip(step), at, &mut charts);
+        self.chart(at, totals(&reading));
         self.looks.push_back((at, reading));
+    }
+
+    /// Adds a point where the last one is long enough ago; the first comes at once, so that there is one.
+    fn chart(&mut self, at: At, (requests, failed): (f64, f64)) {
+        let due = |then: At| self.points.is_empty() || at.saturating_sub(then) >= COLUMN;
+        match self.charted {
+            Some((then, _)) if !due(then) => return,
+            Some((then, (old_requests, old_failed))) if at > then => {
+                let span = seconds(at, then);
+                let per_second = |now: f64, then: f64| (now - then) / span;
+                let (requests, failed) = (per_second(requests, old_requests), per_second(failed, old_failed));
+                push(&mut self.points, Point { at, requests, failed }, POINTS);
+            }
+            _ => {}
+        }
+        self.charted = Some((at, (requests, failed)));
     }
 
     /// Forgets the counters of the process that is gone; what was drawn stays.
     pub(crate) fn restart(&mut self, at: At) {
         self.looks.clear();
+        self.charted = None;
         self.rates = None;
         self.restarted_at = Some(at);
     }
@@ -253,6 +270,16 @@ mod tests {
         assert_eq!((rates.requests, rates.failed), (10.0, 1.0));
         assert_eq!(rates.quantiles.p50, Some(0.05));
         assert_eq!(history.routes[0].points, [10.0]);
+    }
+
+    #[test]
+    fn a_point_of_the_chart_is_ten_seconds_however_often_one_looks() {
+        let mut history = History::default();
+        for second in 0..=62 {
+            history.look(at(second), reading(if second < 12 { 0.0 } else { 100.0 }, 0.0, 0.0));
+        }
+        let points: Vec<_> = history.points.iter().map(|point| (point.at.as_secs(), point.requests)).collect();
+        assert_eq!(points, [(1, 0.0), (11, 0.0), (21, 10.0), (31, 0.0), (41, 0.0), (51, 0.0), (61, 0.0)]);
     }
 
     #[test]

@@ -115,13 +115,17 @@ pub(crate) struct Cx {
 
 /// What a row is sorted by; nothing comes last, whichever way round.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Rank {
+pub(crate) enum Rank<'a> {
     Number(f64),
-    Text(String),
+    Text(Cow<'a, str>),
     Nothing,
 }
 
-impl Rank {
+impl<'a> Rank<'a> {
+    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Text(text.into())
+    }
+
     fn compare(&self, other: &Self, reverse: bool) -> Ordering {
         let turned = |ordering: Ordering| if reverse { ordering.reverse() } else { ordering };
         match (self, other) {
@@ -147,19 +151,21 @@ pub(crate) trait Row {
     fn cell(&self, column: usize, cx: &Cx) -> Cell;
 
     /// What a column is sorted by.
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match self.cell(column, cx).text {
             text if text.is_empty() || text == "-" => Rank::Nothing,
-            text => Rank::Text(text.to_lowercase()),
+            text => Rank::text(text.to_lowercase()),
         }
     }
 
     /// Everything a filter may find, in small letters.
-    fn words(&self, cx: &Cx, out: &mut String) {
+    fn words(&self, cx: &Cx) -> Cow<'_, str> {
+        let mut words = String::new();
         for column in 0..Self::COLUMNS.len() {
-            out.push_str(&self.cell(column, cx).text.to_lowercase());
-            out.push(' ');
+            words.push_str(&self.cell(column, cx).text.to_lowercase());
+            words.push(' ');
         }
+        Cow::Owned(words)
     }
 
     /// What the last column draws instead of a text.
@@ -189,15 +195,13 @@ impl Filter {
         Self(text.split_whitespace().filter_map(|term| Term::parse(term, columns)).collect())
     }
 
-    fn admits<R: Row>(&self, row: &R, cx: &Cx, scratch: &mut String) -> bool {
-        if self.0.iter().any(|term| term.column.is_none()) {
-            scratch.clear();
-            row.words(cx, scratch);
-        }
+    fn admits<R: Row>(&self, row: &R, cx: &Cx) -> bool {
+        let asks_all = self.0.iter().any(|term| term.column.is_none());
+        let words = if asks_all { row.words(cx) } else { Cow::Borrowed("") };
         self.0.iter().all(|term| {
             let found = match term.column {
                 Some(column) => term.is_in(&row.cell(column, cx).text.to_lowercase()),
-                None => term.is_in(scratch),
+                None => term.is_in(&words),
             };
             found != term.negated
         })
@@ -230,13 +234,12 @@ pub(crate) fn is_fuzzy(letters: &str, text: &str) -> bool {
 /// Which rows a filter admits, in the order that was asked for. Rows that are equal stay as they came.
 pub(crate) fn order<R: Row>(rows: &[R], filter: &str, sort: Option<(usize, bool)>, cx: &Cx) -> Vec<u32> {
     let filter = Filter::parse(filter, R::COLUMNS);
-    let mut scratch = String::new();
     let numbered = rows.iter().enumerate();
-    let admitted = numbered.filter(|(_, row)| filter.0.is_empty() || filter.admits(*row, cx, &mut scratch));
+    let admitted = numbered.filter(|(_, row)| filter.0.is_empty() || filter.admits(*row, cx));
     let numbers = admitted.map(|(index, _)| u32::try_from(index).unwrap_or(u32::MAX));
     let Some((column, reverse)) = sort else { return numbers.collect() };
     let rank = |number: u32| rows.get(number as usize).map_or(Rank::Nothing, |row| row.rank(column, cx));
-    let mut ranked: Vec<(Rank, u32)> = numbers.map(|number| (rank(number), number)).collect();
+    let mut ranked: Vec<(Rank<'_>, u32)> = numbers.map(|number| (rank(number), number)).collect();
     ranked.sort_by(|(a, _), (b, _)| a.compare(b, reverse));
     ranked.into_iter().map(|(_, number)| number).collect()
 }
@@ -265,7 +268,7 @@ mod tests {
             Cell::plain(if column == 0 { self.0.to_owned() } else { self.1.to_string() })
         }
 
-        fn rank(&self, column: usize, cx: &Cx) -> Rank {
+        fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
             if column == 1 && self.1 >= 0.0 { Rank::Number(self.1) } else { text_rank(&self.cell(0, cx), column) }
         }
 
@@ -274,8 +277,8 @@ mod tests {
         }
     }
 
-    fn text_rank(cell: &Cell, column: usize) -> Rank {
-        if column == 0 { Rank::Text(cell.text.clone()) } else { Rank::Nothing }
+    fn text_rank(cell: &Cell, column: usize) -> Rank<'static> {
+        if column == 0 { Rank::text(cell.text.clone()) } else { Rank::Nothing }
     }
 
     const ROWS: [Pair; 4] =

@@ -13,6 +13,7 @@ mod trail;
 mod work;
 
 pub(crate) use config::reload_tone;
+pub(crate) use keys::KeyRow;
 pub(crate) use own::severity_tone;
 pub(crate) use work::run_tone;
 
@@ -104,13 +105,19 @@ fn ago(time: &str, cx: &Cx) -> String {
     words::steps(std::time::Duration::from_millis(u64::try_from(cx.server_ms - then).unwrap_or(0)))
 }
 
-/// In how long an instant will be: `in 3m`, or `3m ago` where it is over.
+/// What comes, or came, within this is not counted by the second: it would be most of what an idle screen writes.
+const SOON_MS: i64 = 10_000;
+
+/// In how long an instant will be: `in 3m`, `in <10s`, `now`, or `3m ago` where it is over.
 fn ahead(time: &str, cx: &Cx) -> String {
     let Some(then) = unix_ms(time) else { return "?".to_owned() };
-    let wait = then - cx.server_ms;
-    match u64::try_from(wait) {
-        Ok(wait) => format!("in {}", words::steps(std::time::Duration::from_millis(wait))),
-        Err(_) => format!("{} ago", ago(time, cx)),
+    match then - cx.server_ms {
+        0..SOON_MS => "in <10s".to_owned(),
+        wait if wait < -SOON_MS => format!("{} ago", ago(time, cx)),
+        wait => match u64::try_from(wait) {
+            Ok(wait) => format!("in {}", words::steps(std::time::Duration::from_millis(wait))),
+            Err(_) => "now".to_owned(),
+        },
     }
 }
 
@@ -118,13 +125,13 @@ fn ago_cell(time: Option<&Time>, cx: &Cx) -> Cell {
     Cell::quiet(time.map_or_else(|| "-".to_owned(), |time| ago(time, cx)))
 }
 
-fn time_rank(time: Option<&Time>) -> Rank {
+fn time_rank(time: Option<&Time>) -> Rank<'_> {
     // Instants of the API sort as text.
-    time.map_or(Rank::Nothing, |time| Rank::Text(time.clone()))
+    time.map_or(Rank::Nothing, |time| Rank::text(time.as_str()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rows are sorted by it, nothing is counted")]
-fn number(value: Option<u64>) -> Rank {
+fn number(value: Option<u64>) -> Rank<'static> {
     value.map_or(Rank::Nothing, |value| Rank::Number(value as f64))
 }
 
@@ -151,7 +158,9 @@ mod tests {
     #[test]
     fn what_is_over_is_ago_and_what_comes_is_in() {
         let cx = Cx { server_ms: unix_ms("2026-01-31T08:15:00.000Z").unwrap(), at: std::time::Duration::ZERO };
-        let seen = ["2026-01-31T08:14:00Z", "2026-01-31T08:20:00Z", "soon"].map(|time| ahead(time, &cx));
-        assert_eq!(seen, ["1m ago", "in 5m", "?"]);
+        let times = ["08:14:00", "08:14:55", "08:15:00", "08:15:09", "08:15:10", "08:20:00"];
+        let seen = times.map(|time| ahead(&format!("2026-01-31T{time}Z"), &cx));
+        assert_eq!(seen, ["1m ago", "now", "in <10s", "in <10s", "in 10s", "in 5m"]);
+        assert_eq!(ahead("soon", &cx), "?");
     }
 }

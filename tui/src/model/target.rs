@@ -1,6 +1,7 @@
 //! One server: what each of its sources said, how old that is, and what it adds up to.
 //! What is judged here is judged at a moment that is given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monolith_client::wire::{
@@ -37,7 +38,7 @@ pub(crate) struct Target {
     pub(crate) workers: Feed<Vec<Worker>>,
     pub(crate) runs: Feed<Vec<Run>>,
     pub(crate) output: Feed<Output>,
-    pub(crate) keys: Feed<Keys>,
+    pub(crate) keys: Feed<Arc<Keys>>,
     pub(crate) config: Feed<Config>,
     pub(crate) revisions: Feed<Vec<Revision>>,
     pub(crate) replicas: Feed<Vec<Replica>>,

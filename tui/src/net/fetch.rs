@@ -1,6 +1,7 @@
 //! One question for each source, within one time limit, as a payload or as a trouble.
 //! It never retries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use monolith_client::wire::{Health, Key, KeysQuery, List, LogsQuery, PageQuery};
@@ -9,6 +10,7 @@ use monolith_client::{Client, Error};
 use crate::feed::{Source, Trouble};
 use crate::message::{Interest, Keys, Payload, Piece};
 use crate::metrics;
+use crate::model::tables::KeyRow;
 
 /// How long a question may take in all; a server that is slower is a server that does not answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,7 +46,7 @@ async fn ask(client: &Client, source: Source, interest: &Interest) -> Result<Pay
             Payload::Runs(worker, runs)
         }
         Source::Output => output(client, interest).await?,
-        Source::Keys => Payload::Keys(keys(client).await?),
+        Source::Keys => Payload::Keys(Arc::new(keys(client).await?)),
         Source::Config => Payload::Config(Box::new(client.config().await?)),
         Source::Revisions => Payload::Revisions(client.revisions(&page).await?.items),
         Source::Replicas => Payload::Replicas(client.replicas().await?.items),
@@ -77,7 +79,7 @@ async fn keys(client: &Client) -> Result<Keys, Error> {
     for _ in 0..KEY_PAGES {
         let query = KeysQuery { limit: PAGE, after, ..KeysQuery::default() };
         let List { items, next }: List<Key> = client.keys(&query).await?;
-        keys.items.extend(items);
+        keys.items.extend(items.into_iter().map(KeyRow::from));
         keys.more = next.is_some();
         after = next;
         if after.is_none() {

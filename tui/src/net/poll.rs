@@ -1,17 +1,20 @@
 //! Asks for one source again and again: one question at a time, at its interval while all is well, sooner and then ever
 //! later while nobody answers, and not at all while nobody looks.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Common, fetch};
 use crate::feed::{Source, Trouble};
-use crate::message::{Answer, Interest, Msg};
+use crate::message::{Answer, Interest, Keys, Msg, Payload};
 
 /// The first pause after a failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
-/// No pause is longer: a server that is back is seen within it.
+/// No pause is longer. The health is asked as often as ever, which costs a server that is down no more than one that is
+/// up: one that is back is seen within the interval, and everything else is then asked at once.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A server that refuses a token, or does not have a route, changes seldom.
 const REFUSED: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ pub(super) fn start(common: Common, source: Source) {
 /// Asks until nobody is there who wants to know.
 async fn run(mut common: Common, source: Source) {
     let (mut due, mut failures) = (Instant::now(), 0_u32);
+    let mut sent = Sent::default();
     let mut told = common.interest.borrow().clone();
     loop {
         if wait(&mut common, source, &mut told, due).await.is_err() {
@@ -45,11 +49,11 @@ async fn run(mut common: Common, source: Source) {
         crate::console::panic_where_asked(source.name());
         let asked_at = common.clock.at();
         let client = common.client.borrow_and_update().clone();
-        let outcome = fetch::fetch(&client, source, &told).await;
+        let outcome = fetch::fetch(&client, source, &told).await.map(|payload| sent.keep(payload));
         let every = common.every * source.intervals();
         let next_in = match &outcome {
             Ok(_) => every,
-            Err(Trouble::Silent(_)) => jitter(backoff(failures)).min(every.max(BACKOFF_MAX)),
+            Err(Trouble::Silent(_)) => jitter(backoff(failures).min(longest(source, every))),
             Err(Trouble::NotServed) => NOT_SERVED,
             Err(_) => every.max(REFUSED),
         };
@@ -59,6 +63,28 @@ async fn run(mut common: Common, source: Source) {
         if common.to_console.send(Msg::Answer(Box::new(answer))).await.is_err() {
             return;
         }
+    }
+}
+
+/// The lists of keys that were sent last. One that is the same is sent again as the same, so that nobody sorts it anew; and
+/// one that was replaced is freed here, because freeing ten thousand keys takes longer than drawing a frame.
+#[derive(Default)]
+struct Sent(VecDeque<Arc<Keys>>);
+
+impl Sent {
+    /// The console may still hold the last one when the next is sent.
+    const KEPT: usize = 2;
+
+    fn keep(&mut self, payload: Payload) -> Payload {
+        let Payload::Keys(keys) = payload else { return payload };
+        if let Some(last) = self.0.back().filter(|last| **last == keys) {
+            return Payload::Keys(last.clone());
+        }
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(keys.clone());
+        Payload::Keys(keys)
     }
 }
 
@@ -110,6 +136,10 @@ fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.min(8))).min(BACKOFF_MAX)
 }
 
+fn longest(source: Source, every: Duration) -> Duration {
+    if source == Source::Health { every.min(BACKOFF_MAX) } else { BACKOFF_MAX }
+}
+
 /// Some of ten consoles that lost one server do not ask it at the same moment.
 fn jitter(pause: Duration) -> Duration {
     let mut byte = [128_u8];
@@ -129,6 +159,20 @@ mod tests {
             let pause = jitter(BACKOFF_MAX);
             assert!((BACKOFF_MAX.mul_f64(0.8)..=BACKOFF_MAX).contains(&pause), "{pause:?}");
         }
+        let second = Duration::from_secs(1);
+        assert_eq!([longest(Source::Health, second), longest(Source::Keys, second)], [second, BACKOFF_MAX]);
+    }
+
+    #[test]
+    fn a_list_of_keys_that_is_the_same_is_sent_as_the_same() {
+        let keys = |more| Arc::new(Keys { items: Vec::new(), more });
+        let mut sent = Sent::default();
+        let mut send = |more| match sent.keep(Payload::Keys(keys(more))) {
+            Payload::Keys(keys) => keys,
+            other => panic!("{other:?}"),
+        };
+        let (first, again, other) = (send(false), send(false), send(true));
+        assert!(Arc::ptr_eq(&first, &again) && other.more);
     }
 
     #[test]

@@ -242,7 +242,7 @@ fn key_facts(key: &monolith_client::wire::Key) -> Vec<(String, String)> {
 fn chosen_key(model: &mut Model, now: Now) -> Option<monolith_client::wire::Key> {
     let kid = select::selected(model).map(str::to_owned);
     let keys = model.target().keys.value();
-    let key = kid.and_then(|kid| keys?.items.iter().find(|key| key.kid == kid).cloned());
+    let key = kid.and_then(|kid| keys?.items.iter().find(|key| key.kid == kid).map(|row| (**row).clone()));
     match key {
         Some(key) if key.state != KeyState::Revoked => Some(key),
         Some(_) => {

@@ -1,6 +1,8 @@
 //! Takes what pollers bring, and judges what it adds up to.
 //! Only a change is told: a source that goes on failing in the same way says so once.
 
+use std::sync::Arc;
+
 use monolith_client::events::subject_of;
 
 use super::interest;
@@ -29,6 +31,10 @@ pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Ve
             Some(why) => model.note(true, format!("{name} {}", source.name()), why, now),
             None => model.note(false, format!("{name} {}", source.name()), "answers again", now),
         }
+    }
+    // A server that is back has everything to tell, whenever the other pollers meant to ask.
+    if changed && source == Source::Health && failures == 0 {
+        interest::nudge_target(model, id);
     }
     // A command or a keyring may have a fresh one, now or in a while.
     if refused && source == Source::Whoami && failures % REFUSALS_A_LOGIN == 1 {
@@ -86,7 +92,14 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
             output.add(piece.after, &piece.data, piece.next, piece.done);
             target.output.take(Ok(output), asked_at, at, next_in)
         }
-        Payload::Keys(keys) => target.keys.take(Ok(keys), asked_at, at, next_in),
+        Payload::Keys(keys) => {
+            let version = target.keys.version;
+            let same = target.keys.value().is_some_and(|known| Arc::ptr_eq(known, &keys));
+            let changed = target.keys.take(Ok(keys), asked_at, at, next_in);
+            // A list of ten thousand that is the same is not sorted again.
+            target.keys.version -= u64::from(same && target.keys.version > version);
+            changed
+        }
         Payload::Config(config) => {
             target.values = tables::value_rows(&config.values);
             target.config.take(Ok(*config), asked_at, at, next_in)

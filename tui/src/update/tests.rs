@@ -108,8 +108,8 @@ fn the_selection_stays_on_its_row_when_the_list_changes() {
     assert_eq!(session.selected(), "7bNw0kLp93Cd");
     let mut other = keys();
     other.items.rotate_left(1);
-    other.items.insert(0, crate::fixture::key("0000000000AA", Some("new"), "active"));
-    session.answer(Source::Keys, Ok(Payload::Keys(other)));
+    other.items.insert(0, crate::fixture::key("0000000000AA", Some("new"), "active").into());
+    session.answer(Source::Keys, Ok(Payload::Keys(other.into())));
     assert_eq!(session.selected(), "7bNw0kLp93Cd");
 }
 
@@ -119,7 +119,7 @@ fn a_row_that_is_gone_leaves_its_neighbour_chosen() {
     session.press("7j");
     let mut fewer = keys();
     fewer.items.remove(1);
-    session.answer(Source::Keys, Ok(Payload::Keys(fewer)));
+    session.answer(Source::Keys, Ok(Payload::Keys(fewer.into())));
     assert_eq!(session.selected(), "9zTr5vHs47Ef");
 }
 
@@ -166,7 +166,7 @@ fn a_revocation_is_for_the_key_that_was_chosen_even_when_rows_move() {
     session.unlock().press("7x");
     let mut moved = keys();
     moved.items.swap(0, 1);
-    session.answer(Source::Keys, Ok(Payload::Keys(moved)));
+    session.answer(Source::Keys, Ok(Payload::Keys(moved.into())));
     session.press("orders-ci\n");
     assert!(matches!(session.sent()[..], [(_, Command::Revoke { kid, .. })] if kid == "4fQm2xYz81Ab"));
 }
@@ -178,11 +178,11 @@ fn a_key_that_somebody_changed_meanwhile_is_not_revoked() {
         session.unlock().press("7x");
         let mut other = keys();
         match state {
-            "revoked" => other.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked"),
+            "revoked" => other.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into(),
             "gone" => drop(other.items.remove(0)),
-            _ => other.items[0].version = 2,
+            _ => other.items[0] = monolith_client::wire::Key { version: 2, ..(*other.items[0]).clone() }.into(),
         }
-        session.answer(Source::Keys, Ok(Payload::Keys(other)));
+        session.answer(Source::Keys, Ok(Payload::Keys(other.into())));
         session.press("orders-ci\n");
         assert!(session.sent().is_empty(), "{state}");
     }
@@ -208,11 +208,11 @@ fn a_command_that_nobody_answered_is_looked_up_and_never_sent_again() {
     session.done(Err(Failure::Unknown("no answer within 10 s".into())));
     assert!(session.said().starts_with("UNKNOWN whether it did revoke orders-ci"), "{}", session.said());
     session.at += Duration::from_secs(2);
-    session.answer(Source::Keys, Ok(Payload::Keys(keys())));
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
     assert_eq!(session.model.pending.len(), 1, "it may still be under way");
     let mut revoked = keys();
-    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked");
-    session.answer(Source::Keys, Ok(Payload::Keys(revoked)));
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));
     assert!(session.said().contains("it is revoked, since 07:00:00"), "{}", session.said());
     assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
 }
@@ -223,7 +223,7 @@ fn a_command_that_was_lost_is_said_to_be_lost() {
     session.unlock().press("7xorders-ci\n");
     session.done(Err(Failure::Unknown("the connection broke".into())));
     session.at += Duration::from_secs(6);
-    session.answer(Source::Keys, Ok(Payload::Keys(keys())));
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
     assert!(session.said().contains("it was not done"), "{}", session.said());
     assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
 }
@@ -236,7 +236,7 @@ fn a_new_key_is_shown_once_and_kept_nowhere() {
     session.press("ci").code(KeyCode::Tab).code(KeyCode::Tab).press("orders:read\n");
     assert!(matches!(session.sent()[..], [(_, Command::Create { key })] if key.scopes == ["orders:read"]));
     let issued = monolith_client::wire::IssuedKey {
-        record: keys().items.remove(0),
+        record: (*keys().items.remove(0)).clone(),
         key: Some(KeyText::new("mono_live_SECRET")),
     };
     session.done(Ok(Success::Issued(Box::new(issued))));

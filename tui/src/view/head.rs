@@ -17,14 +17,17 @@ use monolith_client::wire::Severity;
 /// One line for a terminal that has room for no more.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
-    let text = format!("{} {} {}", target.name, target.standing.word(), since(target, now));
+    let text = format!("{} {} {}", target.name, target.standing.word(), since(target, model, now));
     pen.put(area.x, area.y, area.width, target.standing.tone(), &text);
 }
 
-/// How long it has been so.
-fn since(target: &Target, now: Now) -> String {
-    let span = words::steps(target.standing_for(now));
-    if target.standing == Standing::Healthy { format!("up {span}") } else { span }
+/// How long it has been so. In a frozen picture a server that is well does not grow older either: nothing is written
+/// then, and what moves is a change.
+fn since(target: &Target, model: &Model, now: Now) -> String {
+    match target.standing {
+        Standing::Healthy => format!("up {}", words::steps(target.standing_for(model.shown_at(now)))),
+        _ => words::steps(target.standing_for(now)),
+    }
 }
 
 /// Which server, how it is, who asks, and how old what is known is.
@@ -34,7 +37,7 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let tone = if target.danger { Tone::Bad } else { Tone::Strong };
     let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &words::clean(&target.name));
     x = pen.state(x + 2, area.y, room(x + 2), target.standing.tone(), target.standing.word());
-    x = pen.put(x + 1, area.y, room(x + 1), target.standing.tone(), &since(target, now));
+    x = pen.put(x + 1, area.y, room(x + 1), target.standing.tone(), &since(target, model, now));
     let ages = ages(target, now.at);
     let ages_room = width(&ages);
     let who = who(target, model, now);
@@ -66,7 +69,7 @@ fn who(target: &Target, model: &Model, now: Now) -> Vec<(Tone, String)> {
             parts.push((Tone::Plain, format!("{} {}", words::clean(&whoami.sub), whoami.role)));
             let left = target.until(&whoami.expires_at, now).and_then(|left| u64::try_from(left).ok());
             let left =
-                left.map_or_else(|| "over".to_owned(), |left| words::steps(std::time::Duration::from_millis(left)));
+                left.map_or_else(|| "over".to_owned(), |left| words::about(std::time::Duration::from_millis(left)));
             parts.push((Tone::Quiet, format!("token {left}")));
         }
         (None, None) => parts.push((Tone::Quiet, "no token".to_owned())),
@@ -140,11 +143,12 @@ pub(super) fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model) {
 pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let mut right = area.right().saturating_sub(1);
     let unknown = model.pending.iter().filter(|pending| pending.unknown_since.is_some()).count();
+    let frozen = model.frozen.as_ref().map(|_| {
+        let when = crate::clock::rfc3339(model.shown_at(now).unix_ms);
+        (Tone::Doubtful, format!(" FROZEN at {} UTC ", words::time_of_day(&when)))
+    });
     let badges = [
-        model
-            .frozen
-            .as_ref()
-            .map(|(_, at)| (Tone::Doubtful, format!(" FROZEN {} ", words::steps(now.at.saturating_sub(*at))))),
+        frozen,
         (unknown > 0).then(|| (Tone::Bad, format!(" {unknown} UNKNOWN "))),
         (model.pending.len() > unknown).then(|| (Tone::Quiet, " sending ".to_owned())),
     ];

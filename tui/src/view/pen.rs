@@ -52,12 +52,19 @@ impl<'a> Pen<'a> {
         if room == 0 || y >= self.frame.area.bottom() {
             return x;
         }
-        let style = self.style(tone);
         if width(text) <= room {
-            return self.frame.set_stringn(x, y, text, usize::from(room), style).0;
+            return self.write(x, y, room, tone, text);
         }
-        let (end, _) = self.frame.set_stringn(x, y, text, usize::from(room - 1), style);
-        self.frame.set_stringn(end, y, self.glyphs().more, 1, style).0
+        let end = self.write(x, y, room - 1, tone, text);
+        self.write(end, y, 1, tone, self.glyphs().more)
+    }
+
+    /// Nothing of what stood there shines through: an alarm on a quiet line would be a quiet alarm.
+    fn write(&mut self, x: u16, y: u16, room: u16, tone: Tone, text: &str) -> u16 {
+        let (end, _) = self.frame.set_stringn(x, y, text, usize::from(room), Style::reset());
+        let style = self.look.theme.base().patch(self.style(tone));
+        self.frame.set_style(Rect::new(x, y, end - x, 1), style);
+        end
     }
 
     /// Writes so that the text ends at a place.

@@ -1,6 +1,7 @@
 //! Every screen in every state, at every size, in every look: as reviewed pictures, and as rules that hold for all.
-//! A picture is text; its styles are told beside it, run by run, because a theme can break without a letter changing.
+//! A picture is text with the letters of its styles under each line, because a theme can break without a word changing.
 
+use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
@@ -12,12 +13,14 @@ use crate::theme::Theme;
 use crate::update::update;
 
 const SIZES: [(u16, u16); 5] = [(120, 30), (80, 24), (60, 15), (40, 10), (1, 1)];
-const LOOKS: [(&str, Look); 5] = [
+const ASCII: Look = Look { theme: Theme::None, ascii: true };
+const LOOKS: [(&str, Look); 6] = [
     ("default", Look { theme: Theme::Default, ascii: false }),
     ("light", Look { theme: Theme::Light, ascii: false }),
     ("dark", Look { theme: Theme::Dark, ascii: false }),
+    ("colour-blind", Look { theme: Theme::ColourBlind, ascii: false }),
     ("no colour", Look { theme: Theme::None, ascii: false }),
-    ("ascii", Look { theme: Theme::None, ascii: true }),
+    ("ascii", ASCII),
 ];
 
 /// A console on a screen, in a state.
@@ -37,7 +40,7 @@ fn frame(model: &Model, (width, height): (u16, u16)) -> Buffer {
 
 fn rows(frame: &Buffer) -> Vec<String> {
     let width = usize::from(frame.area.width);
-    let rows = frame.content.chunks(width).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>());
+    let rows = frame.content.chunks(width).map(|row| row.iter().map(Cell::symbol).collect::<String>());
     rows.map(|row| row.trim_end().to_owned()).collect()
 }
 
@@ -45,63 +48,110 @@ fn text(frame: &Buffer) -> String {
     rows(frame).join("\n")
 }
 
-/// The styles of each row: how many cells, then the style.
-fn styles(frame: &Buffer) -> String {
-    let name = |cell: &ratatui::buffer::Cell| {
-        let colour = |colour: Color| match colour {
-            Color::Reset => "-".to_owned(),
-            Color::Indexed(index) => index.to_string(),
-            other => other.to_string().to_lowercase(),
-        };
-        let modifiers = [(Modifier::BOLD, "b"), (Modifier::DIM, "d"), (Modifier::REVERSED, "r")];
-        let modifiers: String =
-            modifiers.iter().filter(|(modifier, _)| cell.modifier.contains(*modifier)).map(|(_, name)| *name).collect();
-        format!("{}/{}{modifiers}", colour(cell.fg), colour(cell.bg))
+/// A style, short: foreground, background, and what is done to the letters.
+fn style(cell: &Cell) -> String {
+    let colour = |colour: Color| match colour {
+        Color::Reset => "-".to_owned(),
+        Color::Indexed(index) => index.to_string(),
+        other => other.to_string().to_lowercase(),
     };
-    let mut told = String::new();
-    for row in frame.content.chunks(usize::from(frame.area.width)) {
-        let mut runs: Vec<(usize, String)> = Vec::new();
-        for cell in row {
-            let style = name(cell);
-            match runs.last_mut() {
-                Some((count, last)) if *last == style => *count += 1,
-                _ => runs.push((1, style)),
-            }
-        }
-        let runs: Vec<_> = runs.iter().map(|(count, style)| format!("{count} {style}")).collect();
-        told += &format!("{}\n", runs.join(", "));
+    let modifiers = [(Modifier::BOLD, " bold"), (Modifier::DIM, " dim"), (Modifier::REVERSED, " reversed")];
+    let modifiers: String =
+        modifiers.iter().filter(|(modifier, _)| cell.modifier.contains(*modifier)).map(|(_, name)| *name).collect();
+    format!("{} on {}{modifiers}", colour(cell.fg), colour(cell.bg))
+}
+
+fn styles(frame: &Buffer) -> Vec<String> {
+    frame.content.iter().map(style).collect()
+}
+
+/// Letters for styles. A letter stands for what a cell looks like in all looks at once, so that one picture holds them all.
+#[derive(Default)]
+struct Legend(Vec<Vec<String>>);
+
+impl Legend {
+    const LETTERS: &'static [u8] = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    fn letter(&mut self, looks: Vec<String>) -> char {
+        let place = self.0.iter().position(|known| *known == looks).unwrap_or_else(|| {
+            self.0.push(looks);
+            self.0.len() - 1
+        });
+        char::from(Self::LETTERS[place])
     }
-    told
+
+    fn text(&self) -> String {
+        let line = |(place, looks): (usize, &Vec<String>)| {
+            let named: Vec<_> = LOOKS.iter().zip(looks).map(|((name, _), style)| format!("{name}: {style}")).collect();
+            format!("'{}' {}\n", char::from(Self::LETTERS[place]), named.join(" | "))
+        };
+        self.0.iter().enumerate().map(line).collect()
+    }
+}
+
+/// One picture in all looks: each line, and under it, where it is not plain, the letters of its styles. The looks differ in
+/// styles alone, and ASCII in letters alone.
+fn picture(screen: Screen, state: Scene, size: (u16, u16), legend: &mut Legend) -> String {
+    let frames = LOOKS.map(|(_, look)| frame(&shown(screen, state, look), size));
+    let [first, .., plain, ascii] = &frames;
+    for frame in &frames[..LOOKS.len() - 1] {
+        assert_eq!(text(frame), text(first), "{screen:?} {state:?}");
+    }
+    assert_eq!(styles(plain), styles(ascii), "{screen:?} {state:?}");
+    let mut drawn = String::new();
+    for (y, row) in rows(first).iter().enumerate() {
+        let cells = (0..size.0).map(|x| {
+            let place = first.index_of(x, y as u16);
+            legend.letter(frames.iter().map(|frame| style(&frame.content[place])).collect())
+        });
+        let letters: String = cells.collect();
+        drawn += &format!("|{row}\n");
+        if !letters.trim_end().is_empty() {
+            drawn += &format!(":{}\n", letters.trim_end());
+        }
+    }
+    drawn
 }
 
 #[test]
-fn every_screen_in_every_state_at_every_size() {
+fn every_screen_in_every_state_at_every_size_in_every_look() {
+    for screen in Screen::ALL {
+        let (mut pictures, mut legend) = (String::new(), Legend::default());
+        // The first letter is a blank: what is plain.
+        legend.letter(styles_of_nothing());
+        for state in Scene::ALL {
+            for size in SIZES {
+                let (width, height) = size;
+                pictures += &format!("=== {state:?} {width}x{height}\n{}", picture(screen, state, size, &mut legend));
+            }
+        }
+        let name = format!("frames_{}", screen.name().to_lowercase());
+        insta::assert_snapshot!(name, format!("{}{pictures}", legend.text()));
+    }
+}
+
+/// How a cell looks that nothing was drawn into.
+fn styles_of_nothing() -> Vec<String> {
+    let empty = |(_, look): &(&str, Look)| {
+        let mut cell = Cell::EMPTY;
+        cell.set_style(look.theme.base());
+        style(&cell)
+    };
+    LOOKS.iter().map(empty).collect()
+}
+
+#[test]
+fn every_screen_in_every_state_at_every_size_in_ascii() {
     for screen in Screen::ALL {
         let mut pictures = String::new();
         for state in Scene::ALL {
-            let model = shown(screen, state, LOOKS[0].1);
             for size in SIZES {
                 let (width, height) = size;
-                let picture = text(&frame(&model, size));
+                let picture = text(&frame(&shown(screen, state, ASCII), size));
                 pictures += &format!("=== {state:?} {width}x{height}\n{}\n", picture.trim_end());
             }
         }
-        insta::assert_snapshot!(format!("frames_{}", screen.name().to_lowercase()), pictures);
-    }
-}
-
-#[test]
-fn every_screen_in_every_look() {
-    for (name, look) in LOOKS {
-        let mut told = String::new();
-        for screen in Screen::ALL {
-            for state in Scene::ALL {
-                let frame = frame(&shown(screen, state, look), (80, 24));
-                let letters = if look.ascii { text(&frame).trim_end().to_owned() + "\n" } else { String::new() };
-                told += &format!("=== {} {state:?}\n{letters}{}", screen.name(), styles(&frame));
-            }
-        }
-        insta::assert_snapshot!(format!("styles_{}", name.replace(' ', "_")), told);
+        insta::assert_snapshot!(format!("ascii_{}", screen.name().to_lowercase()), pictures);
     }
 }
 
@@ -109,7 +159,7 @@ fn every_screen_in_every_look() {
 fn each_state_differs_in_words_from_each_other() {
     for screen in Screen::ALL {
         for size in [(80, 24), (40, 10)] {
-            let ascii = LOOKS[4].1;
+            let ascii = ASCII;
             let pictures: std::collections::BTreeSet<_> =
                 Scene::ALL.iter().map(|state| text(&frame(&shown(screen, *state, ascii), size))).collect();
             assert_eq!(pictures.len(), Scene::ALL.len(), "{screen:?} at {size:?}");
@@ -121,7 +171,7 @@ fn each_state_differs_in_words_from_each_other() {
 fn without_colours_no_cell_has_one_and_the_chosen_row_is_seen() {
     for screen in Screen::ALL {
         for state in Scene::ALL {
-            let frame = frame(&shown(screen, state, LOOKS[3].1), (120, 30));
+            let frame = frame(&shown(screen, state, LOOKS[4].1), (120, 30));
             assert!(frame.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset), "{screen:?}");
             let reversed = frame.content.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED)).count();
             assert!(reversed > 0, "{screen:?} {state:?}");
@@ -133,7 +183,7 @@ fn without_colours_no_cell_has_one_and_the_chosen_row_is_seen() {
 fn in_ascii_every_sign_is_ascii() {
     for screen in Screen::ALL {
         for state in Scene::ALL {
-            let picture = text(&frame(&shown(screen, state, LOOKS[4].1), (120, 30)));
+            let picture = text(&frame(&shown(screen, state, ASCII), (120, 30)));
             assert!(picture.is_ascii(), "{screen:?} {state:?}:\n{picture}");
         }
     }
@@ -171,8 +221,8 @@ fn a_figure_that_is_too_old_is_not_shown_as_one() {
 fn a_stranger_writes_no_codes_and_turns_no_line_around() {
     let mut model = scene(Scene::Healthy);
     let evil = crate::fixture::key("4fQm2xYz81Ab", Some("\u{1b}[2J\u{202e}evil\u{200b}"), "active");
-    let keys = crate::message::Keys { items: vec![evil], more: false };
-    crate::fixture::tell(&mut model, 0, Source::Keys, AT, Ok(Payload::Keys(keys)));
+    let keys = crate::message::Keys { items: vec![evil.into()], more: false };
+    crate::fixture::tell(&mut model, 0, Source::Keys, AT, Ok(Payload::Keys(keys.into())));
     model.screen = Screen::Keys;
     update(&mut model, crate::message::Msg::Tick, now(AT));
     let picture = text(&frame(&model, (120, 30)));

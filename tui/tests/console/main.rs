@@ -5,6 +5,9 @@
 
 /// The program without a screen.
 mod headless;
+/// A token out of the system's keyring.
+#[cfg(target_os = "linux")]
+mod keyring;
 /// A terminal that nobody sits at.
 mod pty;
 /// The program against the real server.

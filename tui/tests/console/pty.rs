@@ -19,15 +19,34 @@ struct Shown {
 
 type Watched = Arc<(Mutex<Shown>, Condvar)>;
 
+/// How fast the terminal takes what is written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Free,
+    /// Not at all, like a line that stands still.
+    Held,
+    /// So many bytes a second.
+    #[allow(dead_code, reason = "only a bench has the time")]
+    Slow(usize),
+    /// It is gone.
+    Closed,
+}
+
+/// In how many portions a slow line brings what it brings in a second.
+const PORTIONS: u64 = 20;
+
+type Paced = Arc<(Mutex<Pace>, Condvar)>;
+
 pub struct Terminal {
     shown: Watched,
-    keys: Box<dyn Write + Send>,
+    keys: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
+    master: Option<Box<dyn MasterPty + Send>>,
     // Kept open, so that the terminal outlives the program.
     _slave: Box<dyn SlavePty + Send>,
     before: String,
     started: Instant,
+    pace: Paced,
 }
 
 impl Terminal {
@@ -53,26 +72,40 @@ impl Terminal {
         let parser = vt100::Parser::new(rows.try_into().unwrap(), cols.try_into().unwrap(), 0);
         let shown: Watched = Arc::new((Mutex::new(Shown { parser, bytes: Vec::new() }), Condvar::new()));
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let keys = pair.master.take_writer().unwrap();
+        let keys = Some(pair.master.take_writer().unwrap());
         let watched = shown.clone();
+        let pace: Paced = Arc::new((Mutex::new(Pace::Free), Condvar::new()));
+        let paced = pace.clone();
         std::thread::spawn(move || {
             let mut piece = [0; 65_536];
-            while let Ok(count) = reader.read(&mut piece) {
-                if count == 0 {
-                    return;
-                }
+            loop {
+                let Some(most) = portion(&paced).map(|most| most.min(piece.len())) else { return };
+                let Ok(count @ 1..) = reader.read(&mut piece[..most]) else { return };
                 let mut shown = watched.0.lock().unwrap();
                 shown.parser.process(&piece[..count]);
                 shown.bytes.extend_from_slice(&piece[..count]);
                 watched.1.notify_all();
             }
         });
-        Self { shown, keys, child, master: pair.master, _slave: pair.slave, before, started }
+        Self { shown, keys, child, master: Some(pair.master), _slave: pair.slave, before, started, pace }
+    }
+
+    /// From now on the terminal takes what is written at this pace.
+    pub fn pace(&self, pace: Pace) {
+        *self.pace.0.lock().unwrap() = pace;
+        self.pace.1.notify_all();
+    }
+
+    /// The terminal goes away; the program hears of it, or not.
+    pub fn hang_up(&mut self) {
+        self.pace(Pace::Closed);
+        (self.keys, self.master) = (None, None);
     }
 
     pub fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
+        let terminal = self.keys.as_mut().unwrap();
+        terminal.write_all(keys.as_bytes()).unwrap();
+        terminal.flush().unwrap();
     }
 
     /// Waits until the screen is as wanted, and says how long that took since the last look at the clock.
@@ -115,7 +148,7 @@ impl Terminal {
 
     pub fn resize(&self, cols: u16, rows: u16) {
         self.shown.0.lock().unwrap().parser.screen_mut().set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
-        self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        self.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
     pub fn signal(&self, name: &str) {
@@ -156,11 +189,30 @@ impl Terminal {
             shown = self.shown.1.wait_timeout(shown, PATIENCE / 60).unwrap().0;
         }
         let mut open = left(shown.parser.screen());
-        if format!("{:?}", self.master.get_termios().unwrap()) != self.before {
+        if format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap()) != self.before {
             open.push("other settings of the line".to_owned());
         }
         open
     }
+}
+
+/// How much may be read now; it waits while the line stands still, and a while where it is slow.
+fn portion((pace, changed): &(Mutex<Pace>, Condvar)) -> Option<usize> {
+    let now = *changed.wait_while(pace.lock().unwrap(), |pace| *pace == Pace::Held).unwrap();
+    match now {
+        Pace::Closed => None,
+        Pace::Slow(bytes) => {
+            std::thread::park_timeout(Duration::from_millis(1_000 / PORTIONS));
+            Some(bytes / PORTIONS as usize)
+        }
+        Pace::Free | Pace::Held => Some(usize::MAX),
+    }
+}
+
+/// How many frames were written: each begins with the mark that makes it appear at once.
+pub fn frames(bytes: &[u8]) -> usize {
+    let mark = b"\x1b[?2026h";
+    bytes.windows(mark.len()).filter(|window| window == mark).count()
 }
 
 impl Drop for Terminal {

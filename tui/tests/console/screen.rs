@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::pty::Terminal;
+use crate::pty::{self, Pace, Terminal};
 use crate::server::{Does, Server};
 
 fn folder() -> tempfile::TempDir {
@@ -66,6 +66,7 @@ fn each_way_of_a_server_to_fail_has_its_own_words() {
         (Does::Page, "UNREADABLE"),
         (Does::Hangs, "no answer within 2 s"),
         (Does::StopsHalfway, "no answer within 2 s"),
+        (Does::Drips, "no answer within 2 s"),
         (Does::Resets, "UNREACHABLE"),
     ] {
         let (server, folder) = (Server::that(does), folder());
@@ -215,4 +216,34 @@ fn a_token_file_that_is_replaced_is_taken_up() {
     terminal.see("TOKEN REFUSED");
     std::fs::write(folder.path().join("token"), "tok").unwrap();
     terminal.see("alice operator");
+}
+
+#[test]
+fn a_line_that_stood_still_gets_the_newest_frame_and_not_all_of_them() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.pace(Pace::Held);
+    let before = terminal.bytes().len();
+    for _ in 0..200 {
+        terminal.press("27");
+    }
+    // It is on a screen that nothing was asked for before, so every key was taken.
+    terminal.press("5");
+    server.wait_until_asked("/api/admin/config", 1);
+    terminal.press("8");
+    terminal.pace(Pace::Free);
+    terminal.see("WHAT IS WRONG");
+    let frames = pty::frames(&terminal.bytes()[before..]);
+    println!("{frames} frames of 402 keys");
+    assert!(frames < 100, "{frames}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_without_a_word_ends_the_console() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.hang_up();
+    terminal.end();
 }

@@ -22,6 +22,11 @@ pub enum Does {
     Hangs,
     /// It answers the head and half of the body, and stops.
     StopsHalfway,
+    /// It answers a byte at a time, and would need minutes.
+    Drips,
+    /// All is well, and its metrics are long.
+    #[allow(dead_code, reason = "only a bench measures it")]
+    Counts,
     /// It breaks the connection.
     Resets,
     /// It tells at once what changes, and its stores are down by then.
@@ -37,6 +42,8 @@ pub struct Server {
     /// Requests that change something.
     pub changes: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// The last token that was shown to it.
+    shown: Arc<Mutex<Option<String>>>,
 }
 
 impl Server {
@@ -45,9 +52,15 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let does = Arc::new(Mutex::new(does));
         let (over, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let server =
-            Self { url, does: does.clone(), over: over.clone(), changes: changes.clone(), asked: asked.clone() };
+        let (asked, shown) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(None)));
+        let server = Self {
+            url,
+            does: does.clone(),
+            over: over.clone(),
+            changes: changes.clone(),
+            asked: asked.clone(),
+            shown: shown.clone(),
+        };
         std::thread::spawn(move || {
             // Those who hang are kept, or the connection would close.
             let mut kept = Vec::new();
@@ -63,7 +76,12 @@ impl Server {
                     drop(stream.peek(&mut byte));
                     continue;
                 }
-                match answer(&mut stream, now, &changes, &asked) {
+                if now == Does::Drips {
+                    let over = over.clone();
+                    std::thread::spawn(move || drip(&mut stream, &over));
+                    continue;
+                }
+                match answer(&mut stream, now, &changes, &asked, &shown) {
                     Ok(true) | Err(_) => {}
                     Ok(false) => kept.push(stream),
                 }
@@ -79,6 +97,10 @@ impl Server {
             assert!(begun.elapsed() < crate::pty::PATIENCE, "{path} was not asked for {times} times");
             std::thread::park_timeout(std::time::Duration::from_millis(10));
         }
+    }
+
+    pub fn shown(&self) -> Option<String> {
+        self.shown.lock().unwrap().clone()
     }
 
     pub fn now(&self, does: Does) {
@@ -100,13 +122,18 @@ fn answer(
     does: Does,
     changes: &AtomicUsize,
     asked: &Mutex<Vec<String>>,
+    shown: &Mutex<Option<String>>,
 ) -> std::io::Result<bool> {
     let request = read(stream)?;
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default();
     asked.lock().unwrap().push(path.to_owned());
-    let asked_with_token = request.to_lowercase().contains("authorization:");
+    let token = request.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
+    let asked_with_token = token.is_some();
+    if let Some(token) = token {
+        *shown.lock().unwrap() = Some(token.to_owned());
+    }
     if method != "GET" {
         changes.fetch_add(1, Ordering::SeqCst);
     }
@@ -128,6 +155,7 @@ fn answer(
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"st")?;
             return Ok(false);
         }
+        Does::Counts if path == "/metrics" => ("200 OK".into(), "text/plain", samples(COUNTED)),
         Does::Gateway => ("503 Service Unavailable".into(), "text/html", "<html>sorry</html>".into()),
         Does::Page => ("200 OK".into(), "text/html", "<!doctype html><p>welcome".into()),
         Does::Unauthorized if asked_with_token => problem(401, "the token expired"),
@@ -142,6 +170,26 @@ fn answer(
         format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     stream.write_all(format!("{head}{body}").as_bytes())?;
     Ok(true)
+}
+
+/// At a look every two seconds, 10,000 samples a second.
+const COUNTED: usize = 20_000;
+
+/// Metrics of so many samples.
+pub fn samples(count: usize) -> String {
+    let line = |number| format!("jobs_total{{queue=\"q{number}\",state=\"done\"}} {number}\n");
+    std::iter::once("# TYPE jobs_total counter\n".to_owned()).chain((0..count).map(line)).collect()
+}
+
+/// Writes a byte now and then, until whoever asked is gone.
+fn drip(stream: &mut TcpStream, over: &AtomicBool) {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n";
+    for byte in head.iter().chain(&[b' '; 900]) {
+        if over.load(Ordering::SeqCst) || stream.write_all(&[*byte]).is_err() {
+            return;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(200));
+    }
 }
 
 fn read(stream: &mut TcpStream) -> std::io::Result<String> {

@@ -61,13 +61,13 @@ impl Row for Revision {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             0 => number(Some(self.revision)),
             1 => time_rank(Some(&self.outcome.at)),
             3 => number(Some(self.outcome.generation)),
             6 => number(Some(self.outcome.duration_ms)),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 

@@ -2,6 +2,7 @@
 //! No secret of a key is anywhere near: the server lists none.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use monolith_client::wire::{Key, KeyState};
 use serde_json::Value;
@@ -9,7 +10,37 @@ use serde_json::Value;
 use super::{Tone, ago, ago_cell, ahead, clean, json, time_rank};
 use crate::model::rows::{Cell, Column, Cx, Rank, Row};
 
-impl Row for Key {
+/// A key, with what a list of ten thousand is filtered and sorted by. That is made where the list is read, so that whoever
+/// draws it only compares.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeyRow {
+    key: Key,
+    /// Everything a filter may find, in small letters.
+    words: String,
+    name: Option<String>,
+    owner: Option<String>,
+}
+
+impl From<Key> for KeyRow {
+    fn from(key: Key) -> Self {
+        let texts = [Some(key.kid.as_str()), key.name.as_deref(), key.owner.as_deref(), Some(key.state.as_str())];
+        let texts = texts.into_iter().flatten().chain(key.scopes.iter().map(String::as_str));
+        // A key's id is told apart by the case of its letters, but nobody types it so.
+        let words = texts.flat_map(|text| [text, " "]).collect::<String>().to_lowercase();
+        let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        Self { name: lower(&key.name), owner: lower(&key.owner), words, key }
+    }
+}
+
+impl Deref for KeyRow {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.key
+    }
+}
+
+impl Row for KeyRow {
     const COLUMNS: &'static [Column] = &[
         Column::new("KID", 12, 0, 0),
         Column::new("NAME", 14, 2, 0),
@@ -29,9 +60,9 @@ impl Row for Key {
     fn cell(&self, column: usize, cx: &Cx) -> Cell {
         match column {
             0 => Cell::plain(clean(&self.kid)),
-            1 => Cell::or_dash(self.name.as_deref().map(clean)),
+            1 => Cell::or_dash(self.key.name.as_deref().map(clean)),
             2 => Cell::state(key_tone(self.state), self.state.as_str()),
-            3 => Cell::or_dash(self.owner.as_deref().map(clean)),
+            3 => Cell::or_dash(self.key.owner.as_deref().map(clean)),
             4 => Cell::or_dash(Some(clean(&self.scopes.join(" "))).filter(|scopes| !scopes.is_empty())),
             5 => Cell::quiet(self.environment.map_or("-", |environment| environment.as_str())),
             6 => ago_cell(Some(&self.created_at), cx),
@@ -44,36 +75,28 @@ impl Row for Key {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             6 => time_rank(Some(&self.created_at)),
             7 => time_rank(self.last_used_at.as_ref()),
             8 => time_rank(self.expires_at.as_ref()),
-            1 => lower(self.name.as_deref()),
-            3 => lower(self.owner.as_deref()),
-            _ => Rank::Text(self.cell(column, cx).text),
+            1 => small(self.name.as_ref()),
+            3 => small(self.owner.as_ref()),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
-    fn words(&self, _: &Cx, out: &mut String) {
-        let texts = [Some(self.kid.as_str()), self.name.as_deref(), self.owner.as_deref(), Some(self.state.as_str())];
-        for text in texts.into_iter().flatten().chain(self.scopes.iter().map(String::as_str)) {
-            // A key's id is told apart by the case of its letters, but nobody types it so.
-            match text.is_ascii() {
-                true => out.extend(text.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
-                false => out.push_str(&text.to_lowercase()),
-            }
-            out.push(' ');
-        }
+    fn words(&self, _: &Cx) -> Cow<'_, str> {
+        Cow::Borrowed(&self.words)
     }
 
     fn json(&self) -> Value {
-        json(self)
+        json(&self.key)
     }
 }
 
-fn lower(text: Option<&str>) -> Rank {
-    text.map_or(Rank::Nothing, |text| Rank::Text(text.to_lowercase()))
+fn small(text: Option<&String>) -> Rank<'_> {
+    text.map_or(Rank::Nothing, |text| Rank::text(text.as_str()))
 }
 
 const fn key_tone(state: KeyState) -> Tone {

@@ -47,12 +47,12 @@ impl Row for Finding {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             0 => Rank::Number(f64::from(self.severity as u8)),
             #[expect(clippy::cast_precision_loss, reason = "rows are sorted by it")]
             1 => self.since.map_or(Rank::Nothing, |since| Rank::Number(since as f64)),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
@@ -132,10 +132,10 @@ impl Row for Target {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             1 => Rank::Number(f64::from(self.standing as u8)),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 

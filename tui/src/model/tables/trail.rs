@@ -43,11 +43,11 @@ impl Row for AuditEntry {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             0 => time_rank(Some(&self.at)),
             7 => number(Some(self.seq)),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
@@ -82,8 +82,8 @@ impl Row for LogEntry {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
-        if column == 0 { time_rank(Some(&self.at)) } else { Rank::Text(self.cell(column, cx).text) }
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
+        if column == 0 { time_rank(Some(&self.at)) } else { Rank::text(self.cell(column, cx).text) }
     }
 
     fn json(&self) -> Value {
@@ -131,7 +131,7 @@ impl Row for RouteRow {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         let some = |value: Option<f64>| value.map_or(Rank::Nothing, Rank::Number);
         match column {
             2 | 8 => Rank::Number(self.requests),
@@ -140,7 +140,7 @@ impl Row for RouteRow {
             5 => some(self.quantiles.p95),
             6 => some(self.quantiles.p99),
             7 => Rank::Number(self.total),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 

@@ -41,11 +41,11 @@ impl Row for Store {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             3 => time_rank(self.since.as_ref()),
             4 => number(self.latency_ms),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
@@ -96,7 +96,7 @@ impl Row for Worker {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         let last = self.last_run.as_ref();
         match column {
             3 => time_rank(self.next.first()),
@@ -104,7 +104,7 @@ impl Row for Worker {
             6 => number(last.and_then(|run| run.duration_ms)),
             7 => number(self.lateness_ms),
             8 => number(Some(self.counts_24h.failed + self.counts_24h.missed + self.counts_24h.lost)),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
@@ -196,13 +196,13 @@ impl Row for Run {
         }
     }
 
-    fn rank(&self, column: usize, cx: &Cx) -> Rank {
+    fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
             0 => time_rank(Some(&self.due_at)),
             3 => number(self.duration_ms),
             4 => number(self.lateness_ms),
             5 => number(Some(self.attempt.into())),
-            _ => Rank::Text(self.cell(column, cx).text),
+            _ => Rank::text(self.cell(column, cx).text),
         }
     }
 
