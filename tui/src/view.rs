@@ -54,6 +54,7 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
         Screen::Overview => overview::draw(&mut pen, body, model, cx, now),
         screen => screens::draw(&mut pen, body, model, screen, cx, now),
     }
+    pen.clear(footer);
     if model.prompt.is_some() {
         head::prompt(&mut pen, footer, area, model);
     } else {

@@ -162,7 +162,8 @@ fn traffic(target: &Target, now: Now, found: &mut Vec<Finding>) {
             let severity = if share >= FAILED_SHARE_BAD { Severity::Error } else { Severity::Warning };
             let subject = format!("{} {}", route.method, route.route);
             let text = format!("{:.1} % of its requests are answered with 5xx", share * 100.0);
-            found.push(Finding::new(severity, "route_failing", &subject, None, text));
+            let since = route.failing_since.map(|at| target.server_ms(now) - ms(now.at.saturating_sub(at)));
+            found.push(Finding::new(severity, "route_failing", &subject, since, text));
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct RouteRow {
     pub(crate) quantiles: Quantiles,
     /// Requests a second, oldest first.
     pub(crate) points: VecDeque<f64>,
+    /// Since when some of its requests fail.
+    pub(crate) failing_since: Option<At>,
 }
 
 /// What was seen of the metrics of one server.
@@ -88,13 +90,13 @@ impl History {
         while self.looks.len() > 1 && self.looks.get(1).is_some_and(|(first, _)| at.saturating_sub(*first) > WINDOW) {
             self.looks.pop_front();
         }
-        let charts = std::mem::take(&mut self.routes);
-        let mut charts: HashMap<_, _> = charts.into_iter().map(|row| ((row.method, row.route), row.points)).collect();
+        let rows = std::mem::take(&mut self.routes).into_iter();
+        let mut known: Known = rows.map(|row| ((row.method, row.route), (row.points, row.failing_since))).collect();
         let before = self.looks.back();
         let step = before.map(|(then, _)| seconds(at, *then)).filter(|seconds| *seconds > 0.0);
         let oldest = self.looks.front().filter(|(then, _)| at > *then);
         self.rates = oldest.map(|(then, old)| rates(old, &reading, seconds(at, *then)));
-        self.routes = route_rows(&reading, oldest, before.zip(step), at, &mut charts);
+        self.routes = route_rows(&reading, oldest, before.zip(step), at, &mut known);
         self.chart(at, totals(&reading));
         self.looks.push_back((at, reading));
     }
@@ -180,12 +182,15 @@ fn sum(routes: &[RouteCount]) -> Vec<(f64, f64)> {
 
 type Look<'a> = (&'a At, &'a Reading);
 
+/// What outlives a look of each route: its chart, and since when it fails.
+type Known = HashMap<(String, String), (VecDeque<f64>, Option<At>)>;
+
 fn route_rows(
     new: &Reading,
     oldest: Option<&(At, Reading)>,
     before: Option<(&(At, Reading), f64)>,
     at: At,
-    charts: &mut HashMap<(String, String), VecDeque<f64>>,
+    known: &mut Known,
 ) -> Vec<RouteRow> {
     let index = |look: Option<Look<'_>>| -> HashMap<(String, String), RouteCount> {
         let routes = look.map(|(_, reading)| reading.routes.iter()).into_iter().flatten();
@@ -201,14 +206,16 @@ fn route_rows(
             Some((first, _)) => ((now - then) / seconds(at, *first)).max(0.0),
             None => 0.0,
         };
-        let mut points = charts.remove(&key).unwrap_or_default();
+        let (mut points, failing_since) = known.remove(&key).unwrap_or_default();
+        let failed = rate(route.failed, then.failed);
         if let Some((_, step)) = before {
             let counted = last.get(&key).map_or(0.0, |last| last.requests);
             push(&mut points, ((route.requests - counted) / step).max(0.0), ROUTE_POINTS);
         }
         RouteRow {
             requests: rate(route.requests, then.requests),
-            failed: rate(route.failed, then.failed),
+            failed,
+            failing_since: if failed > 0.0 { failing_since.or(Some(at)) } else { None },
             total: route.requests,
             quantiles: if oldest.is_some() { quantiles(&route.buckets, &then.buckets) } else { Quantiles::default() },
             points,
@@ -269,7 +276,9 @@ mod tests {
         let rates = history.rates.unwrap();
         assert_eq!((rates.requests, rates.failed), (10.0, 1.0));
         assert_eq!(rates.quantiles.p50, Some(0.05));
-        assert_eq!(history.routes[0].points, [10.0]);
+        assert_eq!((history.routes[0].points.len(), history.routes[0].failing_since), (1, Some(at(2))));
+        history.look(at(4), reading(140.0, 3.0, 90.0));
+        assert_eq!(history.routes[0].failing_since, Some(at(2)));
     }
 
     #[test]

@@ -58,16 +58,22 @@ pub(crate) struct Column {
     /// When room is short, the highest goes first; 0 never goes.
     pub(crate) drop: u8,
     pub(crate) right: bool,
+    /// In a list of fewer cells it is not shown, so that those that matter more have room to grow.
+    pub(crate) from: u16,
 }
 
 impl Column {
     pub(crate) const fn new(name: &'static str, width: u16, grow: u16, drop: u8) -> Self {
-        Self { name, width, grow, drop, right: false }
+        Self { name, width, grow, drop, right: false, from: 0 }
+    }
+
+    pub(crate) const fn from(self, from: u16) -> Self {
+        Self { from, ..self }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(name: &'static str, width: u16, drop: u8) -> Self {
-        Self { name, width, grow: 0, drop, right: true }
+        Self { name, width, grow: 0, drop, right: true, from: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ mod panel;
 
 use std::collections::BTreeMap;
 
-use monolith_client::wire::{Run, RunState, Store, Worker, WorkerState};
+use monolith_client::wire::{ProcessRole, Run, RunState, Store, Worker, WorkerState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style, Stylize};
@@ -202,6 +202,9 @@ fn note(worker: &Worker) -> String {
 }
 
 fn keys(status: &Status) -> Panel<'_> {
+    if status.health.role == ProcessRole::Worker {
+        return Panel::note("Keys", quiet("none here: this process only runs workers"));
+    }
     let keys = &status.health.keys;
     let kept = match keys.persistent {
         true => Span::raw(format!("in {}", keys.store)),

@@ -20,12 +20,15 @@ pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Ve
     let (id, source) = (answer.target, answer.source);
     let wanted = (runs_of(model), output_of(model));
     let Some(target) = model.targets.get_mut(id) else { return };
+    let was_refused = is_refused(target, source, now);
     let changed = store(target, answer, &wanted, now);
     let (name, view) = (target.name.clone(), target.source(source, now.at));
-    let refused = matches!(view.trouble, Some(Trouble::Unauthorized(_)));
+    let refused = is_refused(target, source, now);
     let failures = view.failures;
     let told = view.trouble.map(|trouble| trouble.why().to_owned());
-    let quiet = matches!(view.trouble, Some(Trouble::NeedsToken | Trouble::NotServed));
+    // A token that is refused is refused everywhere; it is told where the console asks who it is.
+    let repeated = (refused || was_refused) && source != Source::Whoami;
+    let quiet = repeated || matches!(view.trouble, Some(Trouble::NeedsToken | Trouble::NotServed));
     if changed && source != Source::Events && !quiet {
         match told {
             Some(why) => model.note(true, format!("{name} {}", source.name()), why, now),
@@ -43,6 +46,10 @@ pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Ve
     if source == Source::Keys && !refused {
         super::command::look_for_unknown(model, id, now);
     }
+}
+
+fn is_refused(target: &Target, source: Source, now: Now) -> bool {
+    matches!(target.source(source, now.at).trouble, Some(Trouble::Unauthorized(_)))
 }
 
 fn runs_of(model: &Model) -> Option<String> {

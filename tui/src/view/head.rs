@@ -14,6 +14,9 @@ use crate::update::prompt;
 use crate::words;
 use monolith_client::wire::Severity;
 
+/// Where the first line has no room for everything that may have to be in it.
+const NARROW: u16 = 60;
+
 /// One line for a terminal that has room for no more.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
@@ -37,7 +40,10 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let tone = if target.danger { Tone::Bad } else { Tone::Strong };
     let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &words::clean(&target.name));
     x = pen.state(x + 2, area.y, room(x + 2), target.standing.tone(), target.standing.word());
-    x = pen.put(x + 1, area.y, room(x + 1), target.standing.tone(), &since(target, model, now));
+    // Where room is short, a refused token is said rather than for how long all is well.
+    if area.width >= NARROW || target.standing != Standing::Healthy || target.token_trouble().is_none() {
+        x = pen.put(x + 1, area.y, room(x + 1), target.standing.tone(), &since(target, model, now));
+    }
     let ages = ages(target, now.at);
     let ages_room = width(&ages);
     let who = who(target, model, now);

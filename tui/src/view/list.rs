@@ -33,7 +33,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, list: List,
     let state = model.list_state(list);
     let view = look.source.map(|source| model.shown().source(source, cx.at));
     let title = title(model, list, look.title, state, view.as_ref());
-    let source = view.as_ref().map_or((Tone::Quiet, String::new()), source_words);
+    // Where nothing is known yet, why stands in the place of the rows.
+    let source = view.as_ref().filter(|view| view.age.is_some()).map_or((Tone::Quiet, String::new()), source_words);
     pen.title(take(&mut area, 1), &title, (source.0, &source.1));
     let old = view.as_ref().is_some_and(|view| !matches!(view.condition, Condition::Fresh | Condition::Failing));
     if state.order.is_empty() {
@@ -166,7 +167,8 @@ impl Draw<'_, '_, '_> {
 
 /// Which columns there is room for: number, place and width of each.
 fn fit(columns: &[Column], room: u16) -> Vec<(usize, u16, u16)> {
-    let mut kept: Vec<(usize, &Column)> = columns.iter().enumerate().collect();
+    let mut kept: Vec<(usize, &Column)> =
+        columns.iter().enumerate().filter(|(_, column)| column.from <= room).collect();
     let needed = |kept: &[(usize, &Column)]| -> u16 {
         let gaps = u16::try_from(kept.len().saturating_sub(1)).unwrap_or(0) * GAP;
         kept.iter().map(|(_, column)| column.width.max(width(column.name))).fold(gaps, u16::saturating_add)
@@ -205,5 +207,7 @@ mod tests {
         assert_eq!(seen[2], [(0, 0, 10), (2, 12, 10)]);
         assert_eq!(seen[3], [(0, 0, 12)]);
         assert_eq!(seen[4], [(0, 0, 5)]);
+        let wide = [Column::new("A", 10, 1, 0), Column::new("B", 10, 0, 0).from(40)];
+        assert_eq!([fit(&wide, 39).len(), fit(&wide, 40).len()], [1, 2]);
     }
 }

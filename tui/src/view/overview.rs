@@ -19,6 +19,8 @@ use crate::words;
 const WIDE: u16 = 100;
 /// Where there is room for more than findings and a line of figures.
 const TALL: u16 = 14;
+/// A panel that had room for its title alone would only look broken.
+const PANEL_MIN: u16 = 2;
 
 pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx, now: Now) {
     let findings = u16::try_from(model.shown().findings.len()).unwrap_or(u16::MAX);
@@ -28,9 +30,6 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx, now
     list::draw(pen, take(&mut area, height), model, List::Findings, &look, cx);
     let chart_rows = if area.height >= 18 { 4 } else { 1 };
     traffic(pen, take(&mut area, 2 + chart_rows), model, chart_rows, now);
-    if area.height < 4 {
-        return;
-    }
     config(pen, take(&mut area, 2), model, now);
     if area.width >= WIDE {
         let rows = if area.height >= 12 { area.height.saturating_sub(6) } else { area.height };
@@ -45,9 +44,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx, now
         stores(pen, take(&mut area, third), model, cx);
         workers(pen, take(&mut area, third), model, cx);
     }
-    if area.height >= 2 {
-        audit(pen, area, model, cx);
-    }
+    audit(pen, area, model, cx);
 }
 
 fn quiet_words(model: &Model, now: Now) -> &'static str {
@@ -157,6 +154,9 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     let health = target.health.shown(now.at);
     let view = target.source(Source::Health, now.at);
     let source = source_words(&view);
+    if area.height < PANEL_MIN {
+        return;
+    }
     pen.title(take(&mut area, 1), "Running", (source.0, &source.1));
     let Some(known) = health.any() else { return };
     let tone = |tone| if health.is_fresh() { tone } else { Tone::Old };
@@ -189,10 +189,13 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
         Some(kept),
         reload,
     ];
+    // What is wrong comes first: the line may be cut.
+    let mut parts: Vec<_> = parts.into_iter().flatten().collect();
+    parts.sort_by_key(|(tone, _)| !matches!(tone, Tone::Bad | Tone::Doubtful));
     let line = take(&mut area, 1);
     let dot = format!(" {} ", pen.glyphs().dot);
     let mut x = line.x + 2;
-    for (index, (own, text)) in parts.into_iter().flatten().enumerate() {
+    for (index, (own, text)) in parts.into_iter().enumerate() {
         if index > 0 {
             x = pen.put(x, line.y, line.right().saturating_sub(x), Tone::Quiet, &dot);
         }
@@ -241,6 +244,9 @@ fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let view = target.source(Source::Stores, cx.at);
     let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
+    if area.height < PANEL_MIN {
+        return;
+    }
     pen.title(take(&mut area, 1), "Stores", end);
     let shown = target.stores.shown(cx.at);
     let mut rows: Vec<_> = shown.any().into_iter().flatten().collect();
@@ -257,6 +263,9 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let view = target.source(Source::Workers, cx.at);
     let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
+    if area.height < PANEL_MIN {
+        return;
+    }
     pen.title(take(&mut area, 1), "Workers", end);
     let shown = target.workers.shown(cx.at);
     let mut rows: Vec<_> = shown.any().into_iter().flatten().collect();
@@ -266,8 +275,9 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     rows.sort_by_key(|worker| {
         (worker.overdue_since.is_none() && worker.consecutive_failures == 0, worker.paused.is_none())
     });
-    let rest = area.width.saturating_sub(44);
-    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(4, 12)], &[(9, rest), (3, rest)]];
+    // What is odd about a worker needs the room of its last run and of its next.
+    let rest = area.width.saturating_sub(31);
+    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(9, rest), (4, 12)], &[(3, rest)]];
     short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
 }
 
@@ -276,6 +286,9 @@ fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     let view = target.source(Source::Audit, cx.at);
     let source = short_words(&view);
     let end = if view.age.is_some() { (source.0, source.1.as_str()) } else { (Tone::Quiet, "") };
+    if area.height < PANEL_MIN {
+        return;
+    }
     pen.title(take(&mut area, 1), "What changed", end);
     let shown = target.audit.shown(cx.at);
     let mut rows: Vec<&AuditEntry> = shown.any().into_iter().flatten().collect();

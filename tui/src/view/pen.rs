@@ -82,8 +82,11 @@ impl<'a> Pen<'a> {
         x
     }
 
-    /// A line across, with a title in it, and a word at its end.
+    /// A line across, with a title in it, and a word at its end; what that says in brackets goes first where room is short.
     pub(super) fn title(&mut self, area: Rect, title: &str, state: (Tone, &str)) {
+        if area.height == 0 {
+            return;
+        }
         let line = self.glyphs().line;
         for x in area.left()..area.right() {
             self.put(x, area.y, 1, Tone::Quiet, line);
@@ -91,8 +94,12 @@ impl<'a> Pen<'a> {
         let room = area.width.saturating_sub(2);
         let end = self.put(area.x + 1, area.y, room, Tone::Strong, &format!(" {title} "));
         let left = area.right().saturating_sub(end + 2);
-        if !state.1.is_empty() && left > 3 {
-            self.put_right(area.right().saturating_sub(1), area.y, left, state.0, &format!(" {} ", state.1));
+        let words = match state.1.split_once(" (") {
+            Some((short, _)) if width(state.1) + 2 > left => short,
+            _ => state.1,
+        };
+        if !words.is_empty() && left > 3 {
+            self.put_right(area.right().saturating_sub(1), area.y, left, state.0, &format!(" {words} "));
         }
     }
 

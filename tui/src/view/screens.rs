@@ -133,13 +133,14 @@ fn config(pen: &mut Pen<'_>, area: &mut Rect, model: &Model, cx: Cx, now: Now) {
         (false, ..) => (Tone::Bad, format!("DISK BROKEN: {}", words::count(config.disk.problems.len(), "mistake"))),
     };
     let head = take(area, 1);
+    // Whether the files are what runs comes first: the line may be cut.
+    let mut x = pen.state(head.x + 1, head.y, head.width.saturating_sub(1), tone(disk.0), &disk.1);
+    if let Some((own, text)) = reload {
+        x = pen.put(x + 2, head.y, head.right().saturating_sub(x + 2), tone(own), &text);
+    }
     let text =
         format!("profile {}  generation {}  {}", words::clean(&config.profile), config.generation, hash(&config.hash));
-    let x = pen.put(head.x + 1, head.y, head.width.saturating_sub(1), tone(Tone::Plain), &text);
-    let x = pen.state(x + 2, head.y, head.right().saturating_sub(x + 2), tone(disk.0), &disk.1);
-    if let Some((own, text)) = reload {
-        pen.put(x + 2, head.y, head.right().saturating_sub(x + 2), tone(own), &text);
-    }
+    pen.put(x + 2, head.y, head.right().saturating_sub(x + 2), tone(Tone::Plain), &text);
     let layers = take(area, 1);
     let names: Vec<_> = config.layers.iter().map(|layer| layer.source.as_deref().unwrap_or(&layer.name)).collect();
     let text = format!("layers, lowest first: {}", words::clean(&names.join(" < ")));

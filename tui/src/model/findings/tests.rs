@@ -10,7 +10,7 @@ fn codes(scene_of: Scene) -> Vec<String> {
 
 #[test]
 fn findings_come_worst_first_then_oldest_first() {
-    assert_eq!(codes(Scene::Degraded), ["route_failing", "store_down", "reload_rejected", "keys_in_memory"]);
+    assert_eq!(codes(Scene::Degraded), ["store_down", "reload_rejected", "route_failing", "keys_in_memory"]);
     assert_eq!(codes(Scene::Healthy), Vec::<String>::new());
 }
 

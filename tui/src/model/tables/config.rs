@@ -11,7 +11,7 @@ use crate::model::rows::{Cell, Column, Cx, Rank, Row};
 use crate::words;
 
 impl Row for ValueRow {
-    const COLUMNS: &'static [Column] = &[Column::new("KEY", 24, 1, 0), Column::new("VALUE", 24, 2, 0)];
+    const COLUMNS: &'static [Column] = &[Column::new("KEY", 18, 1, 0), Column::new("VALUE", 16, 2, 0)];
 
     fn id(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.key)

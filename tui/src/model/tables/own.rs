@@ -27,10 +27,10 @@ pub(crate) const fn severity_tone(severity: Severity) -> Tone {
 impl Row for Finding {
     const COLUMNS: &'static [Column] = &[
         Column::new("SEVERITY", 9, 0, 0),
-        Column::new("SINCE", 8, 0, 0),
+        Column::new("SINCE", 7, 0, 1),
         Column::new("ABOUT", 12, 1, 0),
-        Column::new("WHAT", 36, 3, 0),
-        Column::new("CODE", 16, 0, 1),
+        Column::new("WHAT", 13, 3, 0),
+        Column::new("CODE", 16, 0, 2).from(100),
     ];
 
     fn id(&self) -> Cow<'_, str> {
@@ -91,15 +91,15 @@ impl Row for Target {
     const COLUMNS: &'static [Column] = &[
         Column::new("TARGET", 12, 1, 0),
         Column::new("STATE", 15, 0, 0),
-        Column::new("SINCE", 6, 0, 1),
+        Column::new("SINCE", 7, 0, 2),
         Column::new("AGE", 5, 0, 0),
-        Column::new("FINDINGS", 12, 0, 2),
-        Column::new("STORES", 8, 0, 5),
-        Column::new("WORKERS", 12, 0, 6),
-        Column::new("GEN", 4, 0, 7),
-        Column::new("VERSION", 9, 0, 8),
-        Column::new("WHO", 14, 0, 4),
-        Column::new("WHAT IS WRONG", 16, 4, 3),
+        Column::new("FINDINGS", 12, 0, 3).from(100),
+        Column::new("STORES", 8, 0, 5).from(110),
+        Column::new("WORKERS", 12, 0, 6).from(130),
+        Column::new("GEN", 4, 0, 7).from(110),
+        Column::new("VERSION", 9, 0, 8).from(110),
+        Column::new("WHO", 14, 0, 4).from(100),
+        Column::new("WHAT IS WRONG", 16, 4, 1),
     ];
 
     fn id(&self) -> Cow<'_, str> {

@@ -14,8 +14,8 @@ use crate::words;
 impl Row for AuditEntry {
     const COLUMNS: &'static [Column] = &[
         Column::new("WHEN", 8, 0, 0),
-        Column::new("WHO", 14, 1, 0),
-        Column::new("WHAT", 16, 1, 0),
+        Column::new("WHO", 12, 1, 0),
+        Column::new("WHAT", 14, 1, 0),
         Column::new("TO WHAT", 16, 2, 1),
         Column::new("OUTCOME", 9, 0, 2),
         Column::new("FROM", 15, 0, 4),
@@ -101,15 +101,15 @@ const fn log_tone(level: LogLevel) -> Tone {
 
 impl Row for RouteRow {
     const COLUMNS: &'static [Column] = &[
-        Column::new("METHOD", 6, 0, 0),
+        Column::new("METHOD", 6, 0, 1),
         Column::new("ROUTE", 20, 3, 0),
         Column::number("REQ/S", 7, 0),
         Column::number("ERR %", 6, 0),
-        Column::number("P50", 8, 3),
-        Column::number("P95", 8, 2),
-        Column::number("P99", 8, 1),
-        Column::number("TOTAL", 9, 4),
-        Column::new("LAST TWO MINUTES", 20, 1, 5),
+        Column::number("P50", 8, 4),
+        Column::number("P95", 8, 3),
+        Column::number("P99", 8, 2),
+        Column::number("TOTAL", 9, 5),
+        Column::new("LAST TWO MINUTES", 20, 1, 6),
     ];
 
     fn id(&self) -> Cow<'_, str> {

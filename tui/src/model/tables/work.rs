@@ -66,14 +66,14 @@ impl Row for Worker {
     const COLUMNS: &'static [Column] = &[
         Column::new("NAME", 16, 2, 0),
         Column::new("STATE", 10, 0, 0),
-        Column::new("SCHEDULE", 12, 1, 4),
-        Column::new("NEXT", 8, 0, 1),
+        Column::new("SCHEDULE", 12, 1, 4).from(110),
+        Column::new("NEXT", 8, 0, 2),
         Column::new("LAST RUN", 11, 0, 0),
-        Column::new("ENDED", 8, 0, 3),
-        Column::number("TOOK", 8, 5),
-        Column::number("LATE", 7, 6),
-        Column::number("24H", 9, 7),
-        Column::new("NOTE", 10, 3, 2),
+        Column::new("ENDED", 8, 0, 3).from(100),
+        Column::number("TOOK", 8, 6).from(140),
+        Column::number("LATE", 7, 7).from(140),
+        Column::number("24H", 9, 5).from(90),
+        Column::new("NOTE", 14, 6, 1),
     ];
 
     fn id(&self) -> Cow<'_, str> {

@@ -43,3 +43,12 @@ fn a_server_cannot_write_codes_to_the_terminal() {
     status.health.version = "\u{1b}[2J0.1.0".into();
     assert!(!seen(&status, 100).contains('\u{1b}'));
 }
+
+#[test]
+fn a_process_that_only_runs_workers_is_not_said_to_lack_its_keys() {
+    let mut status = healthy();
+    status.health.role = monolith_client::wire::ProcessRole::Worker;
+    (status.health.keys.fresh, status.health.keys.age_ms) = (false, None);
+    let picture = seen(&status, 100);
+    assert!(picture.contains("only runs workers") && !picture.contains("not loaded"), "{picture}");
+}
