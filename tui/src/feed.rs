@@ -230,7 +230,7 @@ pub(crate) struct Feed<T> {
     pub(crate) trouble: Option<Trouble>,
     /// Questions that failed since the last good answer.
     pub(crate) failures: u32,
-    /// When the first of them failed.
+    /// When the first question was asked that nobody answered well: it was so then, or earlier.
     pub(crate) failing_since: Option<At>,
     /// When the next question is due.
     pub(crate) next_at: At,
@@ -269,7 +269,7 @@ impl<T> Feed<T> {
             }
             Err(trouble) => {
                 self.failures = self.failures.saturating_add(1);
-                self.failing_since.get_or_insert(now);
+                self.failing_since.get_or_insert(asked_at);
                 let other = self.trouble.as_ref().is_none_or(|known| !known.is_like(&trouble));
                 self.trouble = Some(trouble);
                 other

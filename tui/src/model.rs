@@ -70,6 +70,7 @@ pub(crate) struct Model {
     /// Which target may be changed, and until when.
     pub(crate) unlocked: Option<(TargetId, At)>,
     pub(crate) pending: Vec<Pending>,
+    /// The newest first: that is the one somebody looks for.
     pub(crate) messages: Vec<Message>,
     /// How many messages were there when the operator last looked.
     pub(crate) messages_seen: u64,
@@ -261,12 +262,10 @@ impl Model {
 
     /// Keeps something that was said, for the screen of messages.
     pub(crate) fn note(&mut self, bad: bool, from: impl Into<String>, text: impl Into<String>, now: Now) {
-        if self.messages.len() >= MESSAGES {
-            self.messages.remove(0);
-        }
+        self.messages.truncate(MESSAGES - 1);
         self.messages_total += 1;
         let (number, at) = (self.messages_total, crate::clock::rfc3339(now.unix_ms));
-        self.messages.push(Message { number, at, bad, from: from.into(), text: text.into() });
+        self.messages.insert(0, Message { number, at, bad, from: from.into(), text: text.into() });
     }
 
     /// Says something in the footer and keeps it.

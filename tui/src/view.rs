@@ -16,6 +16,8 @@ mod pen;
 /// The other screens.
 mod screens;
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -69,7 +71,8 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
 fn source_words(view: &SourceView<'_>) -> (Tone, String) {
     let why = view.trouble.map(|trouble| words::clean(trouble.gist()).into_owned()).unwrap_or_default();
     let again = || {
-        let next = words::steps(view.next_in);
+        // Rounded up: a try that is due is not due in no time.
+        let next = words::steps(view.next_in + Duration::from_millis(999));
         format!("{why} (try {}, next in {next})", view.failures + 1)
     };
     let age = view.age.map(words::steps).unwrap_or_default();
@@ -78,7 +81,7 @@ fn source_words(view: &SourceView<'_>) -> (Tone, String) {
         Condition::Loading => (Tone::Quiet, "loading".to_owned()),
         // Its age is at most this, and the words stand still while all is well.
         Condition::Fresh => (Tone::Quiet, fresh_words(view)),
-        Condition::Failing => (Tone::Doubtful, format!("NOT ANSWERING {}", again())),
+        Condition::Failing => (Tone::Doubtful, format!("NOT ANSWERING: {}", again())),
         Condition::Stale => (Tone::Old, format!("~ STALE {age}")),
         Condition::Unreachable => (Tone::Bad, format!("UNREACHABLE {span}: {}", again())),
         Condition::Unauthorized => (Tone::Doubtful, format!("TOKEN REFUSED: {why}")),
@@ -92,11 +95,7 @@ fn source_words(view: &SourceView<'_>) -> (Tone, String) {
 /// The same in the title of a panel that is not the only one: what is wrong, and not why.
 fn short_words(view: &SourceView<'_>) -> (Tone, String) {
     let (tone, words) = source_words(view);
-    let words = match view.condition {
-        Condition::Failing => "NOT ANSWERING".to_owned(),
-        _ => words.split(':').next().unwrap_or_default().to_owned(),
-    };
-    (tone, words)
+    (tone, words.split(':').next().unwrap_or_default().to_owned())
 }
 
 /// The age of what is fresh: an upper bound while it is asked for in time, else the age itself.

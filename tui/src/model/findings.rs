@@ -113,8 +113,12 @@ fn token(target: &Target, now: Now, found: &mut Vec<Finding>) {
     let Some(whoami) = target.whoami.shown(now.at).any() else { return };
     match target.until(&whoami.expires_at, now) {
         Some(left) if left < TOKEN_ENDS_SOON_MS => {
-            let left = words::steps(std::time::Duration::from_millis(u64::try_from(left).unwrap_or(0)));
-            let text = format!("your token ends in {left}");
+            let span = words::steps(std::time::Duration::from_millis(left.unsigned_abs()));
+            let text = match left {
+                0.. => format!("your token ends in {span}"),
+                // Servers are lenient for as long as clocks may differ.
+                _ => format!("your token ended {span} ago; the server will refuse it"),
+            };
             found.push(Finding::new(Severity::Warning, "token_ends", "token", None, text));
         }
         _ => {}

@@ -146,6 +146,7 @@ fn json<T: serde::Serialize>(value: &T) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rows::Row;
 
     #[test]
     fn values_stand_under_their_whole_keys() {
@@ -162,5 +163,18 @@ mod tests {
         let seen = times.map(|time| ahead(&format!("2026-01-31T{time}Z"), &cx));
         assert_eq!(seen, ["1m ago", "now", "in <10s", "in <10s", "in 10s", "in 5m"]);
         assert_eq!(ahead("soon", &cx), "?");
+    }
+
+    #[test]
+    fn a_replica_that_says_nothing_is_not_ready() {
+        let payloads = crate::fixture::payloads(false);
+        let found = payloads.into_iter().find_map(|(_, payload)| match payload {
+            crate::message::Payload::Replicas(replicas) => replicas.into_iter().next(),
+            _ => None,
+        });
+        let replica = found.unwrap();
+        let seen = unix_ms(&replica.seen_at).unwrap();
+        let word = |ms| replica.cell(2, &Cx { server_ms: seen + ms, at: std::time::Duration::ZERO }).text;
+        assert_eq!([word(30_000), word(30_001)], ["ready", "silent"]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use monolith_client::events::subject_of;
 
 use super::interest;
-use crate::clock::Now;
+use crate::clock::{At, Now};
 use crate::feed::{Source, Trouble};
 use crate::message::{Answer, Effect, Payload, TargetId};
 use crate::model::target::{Output, Standing, Target, TokenState};
@@ -72,7 +72,7 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
     let at = now.at;
     let payload = match outcome {
         Ok(payload) => payload,
-        Err(trouble) => return fail(target, source, trouble, now, next_in),
+        Err(trouble) => return fail(target, source, trouble, (asked_at, at), next_in),
     };
     match payload {
         Payload::Health(health) => {
@@ -119,11 +119,16 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
     }
 }
 
-fn fail(target: &mut Target, source: Source, trouble: Trouble, now: Now, next_in: std::time::Duration) -> bool {
-    let at = now.at;
+fn fail(
+    target: &mut Target,
+    source: Source,
+    trouble: Trouble,
+    (asked_at, at): (At, At),
+    next_in: std::time::Duration,
+) -> bool {
     macro_rules! into {
         ($($source:ident => $feed:ident),+) => {
-            match source { $( Source::$source => target.$feed.take(Err(trouble), at, at, next_in), )+ }
+            match source { $( Source::$source => target.$feed.take(Err(trouble), asked_at, at, next_in), )+ }
         };
     }
     into!(Health => health, Metrics => metrics, Whoami => whoami, Stores => stores, Workers => workers, Runs => runs,

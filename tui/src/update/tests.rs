@@ -75,7 +75,7 @@ impl Session {
     }
 
     fn said(&self) -> &str {
-        self.model.messages.last().map_or("", |message| message.text.as_str())
+        self.model.messages.first().map_or("", |message| message.text.as_str())
     }
 
     fn toast(&self) -> &str {
@@ -348,7 +348,7 @@ fn a_trouble_is_told_once_and_its_end_too() {
         session.answer(Source::Stores, Err(Trouble::Silent("connection refused".into())));
     }
     session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
-    let told = session.model.messages[before..].iter().filter(|message| message.from == "prod-eu stores");
+    let told = session.model.messages.iter().rev().skip(before).filter(|message| message.from == "prod-eu stores");
     let told: Vec<_> = told.map(|message| message.text.as_str()).collect();
     assert_eq!(told, ["connection refused", "answers again"]);
 }

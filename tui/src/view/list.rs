@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use ratatui::layout::Rect;
 
-use super::pen::{Pen, take, width};
+use super::pen::{Pen, take, width, without_brackets};
 use super::{chart, source_words};
 use crate::feed::{Condition, Source};
 use crate::model::rows::{Cell, Column, Cx, List, ListState, Row, Visit};
@@ -36,7 +36,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, list: List,
     // Where nothing is known yet, why stands in the place of the rows.
     let source = view.as_ref().filter(|view| view.age.is_some()).map_or((Tone::Quiet, String::new()), source_words);
     pen.title(take(&mut area, 1), &title, (source.0, &source.1));
-    let old = view.as_ref().is_some_and(|view| !matches!(view.condition, Condition::Fresh | Condition::Failing));
+    let old = view.as_ref().is_some_and(is_old);
     if state.order.is_empty() {
         nothing(pen, area, look, state, view.as_ref());
         return;
@@ -69,14 +69,18 @@ fn nothing(pen: &mut Pen<'_>, area: Rect, look: &Look<'_>, state: &ListState, vi
         return;
     }
     let (tone, text) = match view {
-        Some(view) if view.age.is_none() => {
-            let (tone, words) = source_words(view);
-            (tone, words)
-        }
+        // That there was nothing is no news of now.
+        Some(view) if is_old(view) => source_words(view),
         _ if !state.filter.is_empty() => (Tone::Quiet, "nothing fits the filter; Esc clears it".to_owned()),
         _ => (Tone::Quiet, look.empty.to_owned()),
     };
-    pen.put(area.x + 2, y, area.width.saturating_sub(3), tone, &text);
+    let room = area.width.saturating_sub(3);
+    pen.put(area.x + 2, y, room, tone, without_brackets(&text, room));
+}
+
+/// Whether what is known is not known to be true now.
+pub(super) fn is_old(view: &SourceView<'_>) -> bool {
+    view.age.is_none() || !matches!(view.condition, Condition::Fresh | Condition::Failing)
 }
 
 struct Count;

@@ -5,7 +5,7 @@ use monolith_client::wire::{AuditEntry, ProcessRole};
 use ratatui::layout::Rect;
 
 use super::list::{self, Look};
-use super::pen::{Pen, take, width};
+use super::pen::{Pen, take, width, without_brackets};
 use super::{chart, short_words, source_words};
 use crate::clock::Now;
 use crate::feed::{Condition, Shown, Source};
@@ -235,8 +235,9 @@ fn short<R: Row>(pen: &mut Pen<'_>, area: Rect, rows: &[&R], columns: Columns<'_
 /// What cannot be shown is said where the rows would stand.
 fn missing(pen: &mut Pen<'_>, area: Rect, model: &Model, source: Source, empty: &str, cx: &Cx) {
     let view = model.shown().source(source, cx.at);
-    let (tone, text) = if view.age.is_some() { (Tone::Quiet, empty.to_owned()) } else { source_words(&view) };
-    pen.put(area.x + 2, area.y, area.width.saturating_sub(3), tone, &text);
+    let (tone, text) = if list::is_old(&view) { source_words(&view) } else { (Tone::Quiet, empty.to_owned()) };
+    let room = area.width.saturating_sub(3);
+    pen.put(area.x + 2, area.y, room, tone, without_brackets(&text, room));
 }
 
 fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
@@ -277,7 +278,7 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     });
     // What is odd about a worker needs the room of its last run and of its next.
     let rest = area.width.saturating_sub(31);
-    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(9, rest), (4, 12)], &[(3, rest)]];
+    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(9, rest), (4, 11)], &[(3, rest)]];
     short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
 }
 

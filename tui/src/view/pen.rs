@@ -94,10 +94,7 @@ impl<'a> Pen<'a> {
         let room = area.width.saturating_sub(2);
         let end = self.put(area.x + 1, area.y, room, Tone::Strong, &format!(" {title} "));
         let left = area.right().saturating_sub(end + 2);
-        let words = match state.1.split_once(" (") {
-            Some((short, _)) if width(state.1) + 2 > left => short,
-            _ => state.1,
-        };
+        let words = without_brackets(state.1, left.saturating_sub(2));
         if !words.is_empty() && left > 3 {
             self.put_right(area.right().saturating_sub(1), area.y, left, state.0, &format!(" {words} "));
         }
@@ -132,6 +129,14 @@ impl<'a> Pen<'a> {
             self.put(x, y, 1, tone, corner);
         }
         self.put(area.x + 2, area.y, area.width.saturating_sub(4), tone, &format!(" {title} "));
+    }
+}
+
+/// A text without what it says in brackets, where there is no room for that.
+pub(super) fn without_brackets(text: &str, room: u16) -> &str {
+    match text.split_once(" (") {
+        Some((short, _)) if width(text) > room => short,
+        _ => text,
     }
 }
 

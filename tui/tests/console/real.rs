@@ -1,5 +1,5 @@
 //! The console against the server it is made for: a key from its making to its end, a run and its output, a broken file,
-//! a server that is killed, and every sample of its metrics.
+//! what was changed and by whom, a server that is killed, and every sample of its metrics.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,14 @@ impl Monolith {
         binary
     }
 
+    /// Edits its file.
+    fn write(&self, old: &str, new: &str) {
+        let file = self.folder.path().join("monolith.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(old), "{old} is not in the file");
+        std::fs::write(&file, text.replace(old, new)).unwrap();
+    }
+
     fn console(&self, args: &[&str]) -> Terminal {
         let all: Vec<&str> = ["--server", self.url.as_str()].into_iter().chain(args.iter().copied()).collect();
         Terminal::start(&all, self.folder.path(), (140, 40))
@@ -62,6 +70,12 @@ fn answer(terminal: &mut Terminal, question: &str, keys: &str) {
     terminal.see(question);
     std::thread::park_timeout(std::time::Duration::from_millis(400));
     terminal.press(keys);
+}
+
+/// Closes a window, and waits for it: a key that follows Esc at once would be another key.
+fn close(terminal: &mut Terminal) {
+    terminal.press("\u{1b}");
+    terminal.wait_for("the window to go", |text| !text.contains('╭'));
 }
 
 #[test]
@@ -109,9 +123,7 @@ fn a_broken_file_is_seen_with_its_mistake() {
     let monolith = Monolith::start();
     let mut terminal = monolith.console(&[]);
     terminal.see("● OK");
-    let file = monolith.folder.path().join("monolith.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("every = \"10s\"", "evry = \"10s\"")).unwrap();
+    monolith.write("every = \"10s\"", "evry = \"10s\"");
     terminal.see("▲ DEGRADED");
     terminal.press("5");
     terminal.see("did you mean");
@@ -150,4 +162,81 @@ fn every_sample_that_the_server_writes_is_read() {
     // The seam counts the lines that hold a sample, and refuses a text of which it lost one.
     assert_eq!(traffic["answer"], "known", "{traffic}");
     assert!(traffic["value"]["samples"].as_u64() > Some(100), "{traffic}");
+}
+
+#[test]
+fn what_somebody_changed_is_in_the_audit_with_who_did_it() {
+    let monolith = Monolith::start();
+    let mut terminal = monolith.console(&[]);
+    terminal.see("● OK");
+    terminal.press("6");
+    terminal.see("nothing was done yet");
+    monolith.write("every = \"10s\"", "every = \"20s\"");
+    terminal.wait_for("the reload", |text| text.contains("config.reload") && text.contains("● ok"));
+    terminal.press("\r");
+    terminal.see("request_id");
+}
+
+#[test]
+fn warnings_are_read_and_so_are_those_of_one_request() {
+    let monolith = Monolith::start();
+    let mut terminal = monolith.console(&[]);
+    terminal.see("● OK");
+    monolith.write("every = \"10s\"", "evry = \"10s\"");
+    terminal.press("6v");
+    terminal.see("reload rejected");
+    terminal.press(":request nobody-asked\r");
+    terminal.see("Warnings and errors of request nobody-asked");
+    terminal.see("none that the server remembers");
+}
+
+#[test]
+fn a_reload_is_in_the_revisions_and_every_replica_is_listed() {
+    let monolith = Monolith::start();
+    let mut terminal = monolith.console(&[]);
+    terminal.see("● OK");
+    terminal.press("5");
+    terminal.see("disk matches what runs");
+    monolith.write("every = \"10s\"", "every = \"20s\"");
+    terminal.press("v");
+    terminal.wait_for("the revision", |text| text.contains("Revisions 2") && text.contains("workers.heartbeat"));
+    terminal.press("\r");
+    terminal.wait_for("both values", |text| text.contains("10s") && text.contains("20s"));
+    close(&mut terminal);
+    terminal.press("v");
+    terminal.wait_for("the replica", |text| text.contains("Replicas 1") && text.contains("● ready"));
+}
+
+#[test]
+fn a_plan_says_what_a_file_would_change_and_changes_nothing() {
+    let monolith = Monolith::start();
+    let mut terminal = monolith.console(&[]);
+    terminal.see("● OK");
+    let text = std::fs::read_to_string(monolith.folder.path().join("monolith.toml")).unwrap();
+    std::fs::write(monolith.folder.path().join("new.toml"), text.replace("every = \"10s\"", "every = \"20s\""))
+        .unwrap();
+    terminal.press("5");
+    terminal.see("disk matches what runs");
+    terminal.press("p");
+    terminal.see("plan file:");
+    terminal.press("new.toml\r");
+    terminal.wait_for("the plan", |text| text.contains("it would be applied") && text.contains("workers.heartbeat"));
+    close(&mut terminal);
+    terminal.see("generation 1");
+    terminal.press("p");
+    terminal.see("plan file:");
+    std::fs::write(monolith.folder.path().join("new.toml"), "[server]\nbnd = 1\n").unwrap();
+    terminal.press("new.toml\r");
+    terminal.see("did you mean");
+}
+
+#[test]
+fn a_value_is_explained_by_the_layer_it_comes_from() {
+    let monolith = Monolith::start();
+    let mut terminal = monolith.console(&[]);
+    terminal.see("● OK");
+    terminal.press("5/server.docs\r");
+    terminal.see("Values 1 of");
+    terminal.press("\r");
+    terminal.wait_for("the layer", |text| text.contains("Explain server.docs") && text.contains("dev.toml"));
 }

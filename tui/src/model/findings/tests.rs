@@ -30,6 +30,19 @@ fn a_finding_knows_since_when_in_the_servers_time() {
 }
 
 #[test]
+fn a_token_that_is_over_is_not_said_to_end_in_no_time() {
+    let model = scene(Scene::Healthy);
+    let said = |minutes: i64| {
+        let later = Now { unix_ms: now(AT).unix_ms + minutes * 60_000, ..now(AT) };
+        let found = find(model.target(), later);
+        found.into_iter().find(|finding| finding.code == "token_ends").map(|finding| finding.message)
+    };
+    assert_eq!(said(30), None);
+    assert_eq!(said(35).as_deref(), Some("your token ends in 6m"));
+    assert_eq!(said(43).as_deref(), Some("your token ended 2m ago; the server will refuse it"));
+}
+
+#[test]
 fn every_cause_has_a_screen() {
     let screen = |code: &str| Finding::new(Severity::Info, code, "x", None, "y").screen();
     assert_eq!(screen("store_down"), Screen::Stores);

@@ -7,6 +7,7 @@ use monolith_client::wire::{ReloadOutcome, Replica, Revision};
 use serde_json::Value;
 
 use super::{Tone, ValueRow, ago, clean, json, number, time_rank};
+use crate::clock::unix_ms;
 use crate::model::rows::{Cell, Column, Cx, Rank, Row};
 use crate::words;
 
@@ -84,6 +85,14 @@ pub(crate) const fn reload_tone(outcome: ReloadOutcome) -> Tone {
     }
 }
 
+/// A replica writes each second that it is there.
+const SILENT_MS: i64 = 30_000;
+
+/// Whether nothing was heard of a replica for so long that what it said last says nothing.
+fn is_silent(replica: &Replica, cx: &Cx) -> bool {
+    unix_ms(&replica.seen_at).is_none_or(|seen| cx.server_ms - seen > SILENT_MS)
+}
+
 impl Row for Replica {
     const COLUMNS: &'static [Column] = &[
         Column::new("ID", 14, 1, 0),
@@ -106,6 +115,7 @@ impl Row for Replica {
         match column {
             0 => Cell::plain(clean(&self.id)),
             1 => Cell::quiet(self.role.as_str()),
+            2 if is_silent(self, cx) => Cell::state(Tone::Bad, "silent"),
             2 if self.ready => Cell::state(Tone::Good, "ready"),
             2 => Cell::state(Tone::Doubtful, "not ready"),
             3 => Cell::quiet(ago(&self.seen_at, cx)),
