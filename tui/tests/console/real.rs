@@ -72,8 +72,9 @@ fn answer(terminal: &mut Terminal, question: &str, keys: &str) {
     terminal.press(keys);
 }
 
-/// Closes a window, and waits for it: a key that follows Esc at once would be another key.
+/// Closes a window, which hears nothing at first, and waits for it: a key that follows Esc at once would be another key.
 fn close(terminal: &mut Terminal) {
+    std::thread::park_timeout(std::time::Duration::from_millis(400));
     terminal.press("\u{1b}");
     terminal.wait_for("the window to go", |text| !text.contains('╭'));
 }
