@@ -60,21 +60,22 @@ pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut drawn = Instant::now();
-    let mut dirty = false;
+    // Whether something changed since the last frame, and whether a part of it was typed: that is not kept waiting.
+    let (mut dirty, mut typed) = (false, false);
     while !console.quit {
-        let pause = FRAME.saturating_sub(drawn.elapsed());
-        let mut typed = false;
+        let least = |typed: bool| if typed { AFTER_INPUT } else { FRAME };
+        let pause = least(typed).saturating_sub(drawn.elapsed());
         tokio::select! {
             message = messages.recv() => {
                 let Some(message) = message else { return Ok(()) };
-                typed = is_input(&message);
-                console.carry_out(&mut model, message);
+                let mut next = Some(message);
                 for _ in 0..BATCH {
-                    let Ok(message) = messages.try_recv() else { break };
+                    let Some(message) = next else { break };
                     typed |= is_input(&message);
+                    dirty |= !matches!(message, Msg::Written);
                     console.carry_out(&mut model, message);
+                    next = messages.try_recv().ok();
                 }
-                dirty = true;
             }
             _ = ticks.tick() => {
                 for text in term::panics() {
@@ -85,10 +86,9 @@ pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io
             }
             () = tokio::time::sleep(pause), if dirty && !console.terminal.is_busy() => {}
         }
-        let due = drawn.elapsed() >= if typed { AFTER_INPUT } else { FRAME };
-        if dirty && due && !console.terminal.is_busy() && !console.quit {
+        if dirty && drawn.elapsed() >= least(typed) && !console.terminal.is_busy() && !console.quit {
             console.draw(&model);
-            (drawn, dirty) = (Instant::now(), false);
+            (drawn, dirty, typed) = (Instant::now(), false, false);
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use monolith_client::Error;
 use serde::Serialize;
 
 use crate::clock::At;
+use crate::words;
 
 /// No figure is called stale earlier, however often it is asked for.
 pub(crate) const STALE_MIN: Duration = Duration::from_secs(3);
@@ -148,7 +149,7 @@ impl From<&Error> for Trouble {
             Error::Unreachable { cause, .. } => {
                 Self::Silent(cause.split(" (os error").next().unwrap_or_default().to_lowercase())
             }
-            Error::TimedOut { limit, .. } => Self::Silent(format!("no answer within {} s", limit.as_secs())),
+            Error::TimedOut { limit, .. } => Self::Silent(format!("no answer within {}", words::limit(*limit))),
             Error::Unauthorized(problem) => Self::Unauthorized(problem.to_string()),
             error if error.is_not_served() => Self::NotServed,
             Error::Refused(problem) if problem.status == 403 => Self::Forbidden(problem.to_string()),

@@ -177,7 +177,7 @@ async fn look(settings: &Settings, clock: Clock) -> Result<Model, Failure> {
             let client = client.clone();
             asked.spawn(async move {
                 let asked_at = clock.at();
-                let outcome = fetch::fetch(&client, source, &Interest::default()).await;
+                let outcome = fetch::fetch(&client, source, &Interest::default(), fetch::ONCE_TIMEOUT).await;
                 Answer { target: id, source, asked_at, next_in: std::time::Duration::ZERO, outcome }
             });
         }

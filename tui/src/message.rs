@@ -38,6 +38,8 @@ pub(crate) enum Msg {
     Done(Box<Done>),
     /// Time went by.
     Tick,
+    /// A frame is out: the next one may go, if there is something new to show.
+    Written,
     /// The process was continued after a stop.
     Continued,
     /// A part of the console itself has something to say.

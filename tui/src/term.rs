@@ -101,7 +101,7 @@ fn write_frames(queue: &Receiver<Vec<u8>>, tell: &SyncSender<()>, wake: &mpsc::S
         if tell.send(()).is_err() {
             return;
         }
-        drop(wake.try_send(Msg::Tick));
+        drop(wake.try_send(Msg::Written));
     }
 }
 

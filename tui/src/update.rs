@@ -31,6 +31,7 @@ use crate::model::Model;
 pub(crate) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     match msg {
+        Msg::Written => return effects,
         Msg::Key(key) => self::key(model, key, now, &mut effects),
         Msg::Paste(text) => paste(model, &text, now),
         Msg::Wheel(rows) => select::step(model, isize::from(rows), now),

@@ -58,6 +58,11 @@ pub(crate) fn millis(ms: u64) -> String {
     }
 }
 
+/// A limit as it is written: `2 s`, `1.5 s`.
+pub(crate) fn limit(span: Duration) -> String {
+    millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)).replace(".0 s", " s")
+}
+
 /// Bytes in the unit that people read: `23.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub(crate) fn size(bytes: u64) -> String {
@@ -119,6 +124,7 @@ mod tests {
     fn numbers_read_like_words() {
         assert_eq!([span(5), span(65), span(3_700), span(90_000)], ["5s", "1m 5s", "1h 1m", "1d 1h"]);
         assert_eq!([size(10), size(2_048), size(24_641_536)], ["10 B", "2.0 KiB", "23.5 MiB"]);
+        assert_eq!([1_500, 2_000].map(|ms| limit(Duration::from_millis(ms))), ["1.5 s", "2 s"]);
         assert_eq!([millis(7), millis(1_540), millis(65_000)], ["7 ms", "1.5 s", "1m 5s"]);
         assert_eq!([rate(812.4), rate(8.12), rate(0.051), rate(f64::NAN)], ["812", "8.1", "0.05", "n/a"]);
         assert_eq!([latency(0.0021), latency(0.25), latency(1.2)], ["2.1 ms", "250 ms", "1.20 s"]);

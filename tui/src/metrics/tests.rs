@@ -94,3 +94,62 @@ fn an_odd_number_is_a_number() {
     let traffic = Samples::read(text).unwrap().traffic();
     assert_eq!((traffic.connections, traffic.memory_bytes), (Some(u64::MAX), Some(0)));
 }
+
+/// A source of mutilations that is the same on every machine (xorshift64*).
+fn dice(seed: &mut u64) -> usize {
+    *seed ^= *seed >> 12;
+    *seed ^= *seed << 25;
+    *seed ^= *seed >> 27;
+    (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize
+}
+
+/// Changes, drops, doubles or adds something somewhere.
+fn mangle(text: &mut Vec<char>, seed: &mut u64) {
+    const ODD: &[char] =
+        &['{', '}', ',', '=', '"', '\\', ' ', '\n', '#', 'e', '-', '.', '+', '7', ':', '_', 'é', '\u{0}', '<'];
+    let place = dice(seed) % text.len().max(1);
+    let end = (place + dice(seed) % 40).min(text.len());
+    match dice(seed) % 4 {
+        0 => drop(text.drain(place..end)),
+        1 => text.insert(place, ODD[dice(seed) % ODD.len()]),
+        2 => text.splice(place..place, text[place..end].to_vec()).for_each(drop),
+        _ => text[place] = ODD[dice(seed) % ODD.len()],
+    }
+}
+
+/// The names on the lines that hold a sample, read by nobody but this.
+fn names_of(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut names: Vec<_> = lines.map(|line| line.split(['{', ' ', '\t']).next().unwrap_or("").to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn no_mangled_text_loses_a_sample_silently() {
+    let mut read = 0;
+    for number in 1..=3_000_u64 {
+        let mut seed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut text: Vec<char> = WHOLE.chars().collect();
+        for _ in 0..=dice(&mut seed) % 3 {
+            mangle(&mut text, &mut seed);
+        }
+        let text: String = text.into_iter().collect();
+        let Ok(samples) = Samples::read(&text) else { continue };
+        read += 1;
+        let mut names: Vec<String> = samples
+            .0
+            .iter()
+            .flat_map(|sample| {
+                let name = match sample.value {
+                    Value::Histogram(_) => format!("{}_bucket", sample.metric),
+                    _ => sample.metric.clone(),
+                };
+                std::iter::repeat_n(name, lines_of(sample))
+            })
+            .collect();
+        names.sort();
+        assert_eq!(names, names_of(&text), "{number}:\n{text}");
+    }
+    assert!(read > 300, "{read}");
+}

@@ -11,9 +11,14 @@ use crate::feed::{Source, Trouble};
 use crate::message::{Interest, Keys, Payload, Piece};
 use crate::metrics;
 use crate::model::tables::KeyRow;
+use crate::words;
 
 /// How long a question may take in all; a server that is slower is a server that does not answer.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The health tells of an outage: an interval of a second and this are less than the three seconds that may pass until then.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// A list of many pages is many questions.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page that the API gives.
 const PAGE: Option<u32> = Some(500);
 /// Pages of keys that are read: ten thousand keys. A list beyond is filtered at the server, not here.
@@ -21,14 +26,31 @@ const KEY_PAGES: usize = 20;
 /// Runs, audit entries and log lines that are looked at.
 const RECENT: Option<u32> = Some(200);
 
+/// A script asks once, and would rather wait than be told of an outage that is none.
+pub(crate) const ONCE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Asks, or says why not.
-pub(crate) async fn fetch(client: &Client, source: Source, interest: &Interest) -> Result<Payload, Trouble> {
+pub(crate) async fn fetch(
+    client: &Client,
+    source: Source,
+    interest: &Interest,
+    limit: Duration,
+) -> Result<Payload, Trouble> {
     if source.needs_token() && !client.has_token() {
         return Err(Trouble::NeedsToken);
     }
-    match tokio::time::timeout(TIMEOUT, ask(client, source, interest)).await {
+    match tokio::time::timeout(limit, ask(client, source, interest)).await {
         Ok(answer) => answer.map_err(|error| Trouble::from(&error)),
-        Err(_) => Err(Trouble::Silent(format!("no answer within {} s", TIMEOUT.as_secs()))),
+        Err(_) => Err(Trouble::Silent(format!("no answer within {}", words::limit(limit)))),
+    }
+}
+
+/// How long somebody who asks again and again waits.
+pub(crate) const fn limit(source: Source) -> Duration {
+    match source {
+        Source::Health => HEALTH_TIMEOUT,
+        Source::Keys => KEYS_TIMEOUT,
+        _ => TIMEOUT,
     }
 }
 

@@ -49,7 +49,8 @@ async fn run(mut common: Common, source: Source) {
         crate::console::panic_where_asked(source.name());
         let asked_at = common.clock.at();
         let client = common.client.borrow_and_update().clone();
-        let outcome = fetch::fetch(&client, source, &told).await.map(|payload| sent.keep(payload));
+        let outcome =
+            fetch::fetch(&client, source, &told, fetch::limit(source)).await.map(|payload| sent.keep(payload));
         let every = common.every * source.intervals();
         let next_in = match &outcome {
             Ok(_) => every,

@@ -49,7 +49,8 @@ fn interest(model: &Model, id: TargetId) -> Interest {
     // The rates of the other screens stay whole while one looks at this one.
     interest.want(Source::Metrics);
     interest.want(Source::Events);
-    for source in screen(model) {
+    // In a frozen picture nobody sees what the lists would say; what alarms rest on goes on.
+    for source in if model.frozen.is_none() { screen(model) } else { &[] } {
         interest.want(*source);
     }
     if model.pending.iter().any(|pending| pending.target == id) {

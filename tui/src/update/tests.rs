@@ -288,11 +288,14 @@ fn a_finding_leads_to_its_cause() {
 fn a_frozen_picture_stands_still_while_the_state_goes_on() {
     let mut session = Session::healthy();
     session.press(" ");
+    let asked = |session: &Session, source| session.model.told[0].wants(source);
+    assert!(asked(&session, Source::Health) && !asked(&session, Source::Stores));
     session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
     session.answer(Source::Health, Ok(Payload::Health(Box::new(crate::fixture::health(true)))));
     assert_eq!(session.model.shown().stores.value().unwrap().len(), 2);
     assert_eq!(session.model.target().standing, Standing::Degraded);
     session.press(" ");
+    assert!(asked(&session, Source::Stores));
     assert_eq!(session.model.shown().stores.value().unwrap().len(), 0);
 }
 

@@ -48,8 +48,15 @@ fn text(frame: &Buffer) -> String {
     rows(frame).join("\n")
 }
 
-/// A style, short: foreground, background, and what is done to the letters.
-fn style(cell: &Cell) -> String {
+/// What is done to the letters of a cell.
+type Style = (Color, Color, Modifier);
+
+const fn style(cell: &Cell) -> Style {
+    (cell.fg, cell.bg, cell.modifier)
+}
+
+/// A style in words: foreground, background, and the rest.
+fn named((fg, bg, modifier): Style) -> String {
     let colour = |colour: Color| match colour {
         Color::Reset => "-".to_owned(),
         Color::Indexed(index) => index.to_string(),
@@ -57,22 +64,22 @@ fn style(cell: &Cell) -> String {
     };
     let modifiers = [(Modifier::BOLD, " bold"), (Modifier::DIM, " dim"), (Modifier::REVERSED, " reversed")];
     let modifiers: String =
-        modifiers.iter().filter(|(modifier, _)| cell.modifier.contains(*modifier)).map(|(_, name)| *name).collect();
-    format!("{} on {}{modifiers}", colour(cell.fg), colour(cell.bg))
+        modifiers.iter().filter(|(known, _)| modifier.contains(*known)).map(|(_, name)| *name).collect();
+    format!("{} on {}{modifiers}", colour(fg), colour(bg))
 }
 
-fn styles(frame: &Buffer) -> Vec<String> {
+fn styles(frame: &Buffer) -> Vec<Style> {
     frame.content.iter().map(style).collect()
 }
 
 /// Letters for styles. A letter stands for what a cell looks like in all looks at once, so that one picture holds them all.
 #[derive(Default)]
-struct Legend(Vec<Vec<String>>);
+struct Legend(Vec<[Style; LOOKS.len()]>);
 
 impl Legend {
     const LETTERS: &'static [u8] = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-    fn letter(&mut self, looks: Vec<String>) -> char {
+    fn letter(&mut self, looks: [Style; LOOKS.len()]) -> char {
         let place = self.0.iter().position(|known| *known == looks).unwrap_or_else(|| {
             self.0.push(looks);
             self.0.len() - 1
@@ -81,8 +88,9 @@ impl Legend {
     }
 
     fn text(&self) -> String {
-        let line = |(place, looks): (usize, &Vec<String>)| {
-            let named: Vec<_> = LOOKS.iter().zip(looks).map(|((name, _), style)| format!("{name}: {style}")).collect();
+        let line = |(place, looks): (usize, &[Style; LOOKS.len()])| {
+            let named: Vec<_> =
+                LOOKS.iter().zip(looks).map(|((name, _), style)| format!("{name}: {}", named(*style))).collect();
             format!("'{}' {}\n", char::from(Self::LETTERS[place]), named.join(" | "))
         };
         self.0.iter().enumerate().map(line).collect()
@@ -91,18 +99,21 @@ impl Legend {
 
 /// One picture in all looks: each line, and under it, where it is not plain, the letters of its styles. The looks differ in
 /// styles alone, and ASCII in letters alone.
-fn picture(screen: Screen, state: Scene, size: (u16, u16), legend: &mut Legend) -> String {
-    let frames = LOOKS.map(|(_, look)| frame(&shown(screen, state, look), size));
+fn picture(model: &mut Model, size: (u16, u16), legend: &mut Legend) -> String {
+    let frames = LOOKS.map(|(_, look)| {
+        model.look = look;
+        frame(model, size)
+    });
     let [first, .., plain, ascii] = &frames;
     for frame in &frames[..LOOKS.len() - 1] {
-        assert_eq!(text(frame), text(first), "{screen:?} {state:?}");
+        assert_eq!(text(frame), text(first));
     }
-    assert_eq!(styles(plain), styles(ascii), "{screen:?} {state:?}");
+    assert_eq!(styles(plain), styles(ascii));
     let mut drawn = String::new();
     for (y, row) in rows(first).iter().enumerate() {
         let cells = (0..size.0).map(|x| {
             let place = first.index_of(x, y as u16);
-            legend.letter(frames.iter().map(|frame| style(&frame.content[place])).collect())
+            legend.letter(frames.each_ref().map(|frame| style(&frame.content[place])))
         });
         let letters: String = cells.collect();
         drawn += &format!("|{row}\n");
@@ -120,9 +131,10 @@ fn every_screen_in_every_state_at_every_size_in_every_look() {
         // The first letter is a blank: what is plain.
         legend.letter(styles_of_nothing());
         for state in Scene::ALL {
+            let mut model = shown(screen, state, LOOKS[0].1);
             for size in SIZES {
                 let (width, height) = size;
-                pictures += &format!("=== {state:?} {width}x{height}\n{}", picture(screen, state, size, &mut legend));
+                pictures += &format!("=== {state:?} {width}x{height}\n{}", picture(&mut model, size, &mut legend));
             }
         }
         let name = format!("frames_{}", screen.name().to_lowercase());
@@ -131,13 +143,12 @@ fn every_screen_in_every_state_at_every_size_in_every_look() {
 }
 
 /// How a cell looks that nothing was drawn into.
-fn styles_of_nothing() -> Vec<String> {
-    let empty = |(_, look): &(&str, Look)| {
+fn styles_of_nothing() -> [Style; LOOKS.len()] {
+    LOOKS.map(|(_, look)| {
         let mut cell = Cell::EMPTY;
         cell.set_style(look.theme.base());
         style(&cell)
-    };
-    LOOKS.iter().map(empty).collect()
+    })
 }
 
 #[test]
@@ -145,9 +156,10 @@ fn every_screen_in_every_state_at_every_size_in_ascii() {
     for screen in Screen::ALL {
         let mut pictures = String::new();
         for state in Scene::ALL {
+            let model = shown(screen, state, ASCII);
             for size in SIZES {
                 let (width, height) = size;
-                let picture = text(&frame(&shown(screen, state, ASCII), size));
+                let picture = text(&frame(&model, size));
                 pictures += &format!("=== {state:?} {width}x{height}\n{}\n", picture.trim_end());
             }
         }
@@ -191,7 +203,7 @@ fn in_ascii_every_sign_is_ascii() {
 
 #[test]
 fn two_themes_never_look_alike() {
-    let seen: std::collections::BTreeSet<_> = LOOKS
+    let seen: std::collections::HashSet<_> = LOOKS
         .iter()
         .map(|(_, look)| styles(&frame(&shown(Screen::Overview, Scene::Degraded, *look), (80, 24))))
         .collect();

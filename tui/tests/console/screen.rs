@@ -64,9 +64,9 @@ fn each_way_of_a_server_to_fail_has_its_own_words() {
         (Does::Unauthorized, "TOKEN REFUSED"),
         (Does::Gateway, "UNREADABLE"),
         (Does::Page, "UNREADABLE"),
-        (Does::Hangs, "no answer within 2 s"),
-        (Does::StopsHalfway, "no answer within 2 s"),
-        (Does::Drips, "no answer within 2 s"),
+        (Does::Hangs, "no answer within 1.5 s"),
+        (Does::StopsHalfway, "no answer within 1.5 s"),
+        (Does::Drips, "no answer within 1.5 s"),
         (Does::Resets, "UNREACHABLE"),
     ] {
         let (server, folder) = (Server::that(does), folder());

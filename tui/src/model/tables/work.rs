@@ -2,6 +2,7 @@
 //! Texts of strangers are made harmless here, before anything draws them.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use monolith_client::wire::{Run, RunState, Store, StoreState, Worker, WorkerState};
 use serde_json::Value;
@@ -114,7 +115,7 @@ impl Row for Worker {
 }
 
 fn every(every_ms: Option<u64>) -> String {
-    every_ms.map_or_else(String::new, |ms| format!("every {}", words::millis(ms).replace(".0 s", " s")))
+    every_ms.map_or_else(String::new, |ms| format!("every {}", words::limit(Duration::from_millis(ms))))
 }
 
 /// What is wrong with it, where something is; else what it is doing.
