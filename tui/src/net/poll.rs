@@ -52,12 +52,7 @@ async fn run(mut common: Common, source: Source) {
         let outcome =
             fetch::fetch(&client, source, &told, fetch::limit(source)).await.map(|payload| sent.keep(payload));
         let every = common.every * source.intervals();
-        let next_in = match &outcome {
-            Ok(_) => every,
-            Err(Trouble::Silent(_)) => jitter(backoff(failures).min(longest(source, every))),
-            Err(Trouble::NotServed) => NOT_SERVED,
-            Err(_) => every.max(REFUSED),
-        };
+        let next_in = outcome.as_ref().err().map_or(every, |trouble| pause(source, trouble, failures, every));
         failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
         due = Instant::now() + next_in;
         let answer = Answer { target: common.target, source, asked_at, next_in, outcome };
@@ -132,6 +127,17 @@ fn is_sooner(source: Source, before: &Interest, now: &Interest) -> bool {
         || subject(now) != subject(before)
 }
 
+/// How long to wait after a question that was not answered as wanted.
+fn pause(source: Source, trouble: &Trouble, failures: u32, every: Duration) -> Duration {
+    match trouble {
+        Trouble::Silent(_) => jitter(backoff(failures).min(longest(source, every))),
+        Trouble::NotServed => NOT_SERVED,
+        // A gateway that answers for a server that is away is an outage too.
+        _ if source == Source::Health => longest(source, every),
+        _ => every.max(REFUSED),
+    }
+}
+
 /// Twice as long each time, up to the limit.
 fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.min(8))).min(BACKOFF_MAX)
@@ -162,6 +168,9 @@ mod tests {
         }
         let second = Duration::from_secs(1);
         assert_eq!([longest(Source::Health, second), longest(Source::Keys, second)], [second, BACKOFF_MAX]);
+        let page = Trouble::Unreadable("it is an HTML page".into());
+        assert_eq!(pause(Source::Health, &page, 9, second), second);
+        assert_eq!(pause(Source::Stores, &page, 0, second), REFUSED);
     }
 
     #[test]
