@@ -70,10 +70,13 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
 /// How a source is, in a sign and words: what stands at the end of the title of its panel.
 fn source_words(view: &SourceView<'_>) -> (Tone, String) {
     let why = view.trouble.map(|trouble| words::clean(trouble.gist()).into_owned()).unwrap_or_default();
-    let again = || {
+    let again = || match view.next_in {
+        Duration::ZERO => format!("{why} (try {} under way)", view.failures + 1),
         // Rounded up: a try that is due is not due in no time.
-        let next = words::steps(view.next_in + Duration::from_millis(999));
-        format!("{why} (try {}, next in {next})", view.failures + 1)
+        wait => {
+            let next = words::steps(wait + Duration::from_millis(999));
+            format!("{why} (try {}, next in {next})", view.failures + 1)
+        }
     };
     let age = view.age.map(words::steps).unwrap_or_default();
     let span = view.failing_for.map(words::steps).unwrap_or_default();

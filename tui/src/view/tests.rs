@@ -241,6 +241,16 @@ fn a_stranger_writes_no_codes_and_turns_no_line_around() {
     assert!(picture.contains("evil") && !picture.contains(['\u{1b}', '\u{202e}', '\u{200b}']), "{picture}");
 }
 
+#[test]
+fn the_pictures_in_the_documentation_are_what_is_drawn() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/console.md")).unwrap();
+    for (state, size) in [(Scene::Degraded, (120, 30)), (Scene::Unreachable, (80, 24)), (Scene::Unauthorized, (60, 15))]
+    {
+        let picture = text(&frame(&shown(Screen::Overview, state, LOOKS[0].1), size));
+        assert!(page.contains(&picture), "docs/console.md lacks {state:?} as it is drawn now:\n{picture}");
+    }
+}
+
 /// Presses keys, slowly enough for dialogs.
 fn press(model: &mut Model, keys: &str) {
     for (second, letter) in (1_u64..).zip(keys.chars()) {
