@@ -414,8 +414,8 @@ fn monkey_key(seed: &mut u64) -> Msg {
     }
 }
 
-/// In a second of a debug build; `MONOLITH_MONKEYS=100` plays a hundred of them.
-const STEPS: u32 = 300;
+/// In a few seconds of a debug build; `MONOLITH_MONKEYS=100` plays a hundred of them.
+const STEPS: u32 = 1_000;
 
 #[test]
 fn a_monkey_breaks_nothing_and_revokes_nothing() {

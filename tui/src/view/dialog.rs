@@ -93,10 +93,22 @@ fn keys(pen: &mut Pen<'_>, area: Rect, keys: &[(&str, &str)]) {
     if area.height == 0 {
         return;
     }
+    // The last one is the way out: the others are cut before it is.
+    let way_out = keys.last().map_or(0, |(key, word)| width(key) + width(word) + 4);
     let mut x = area.x;
-    for (key, word) in keys {
-        x = pen.put(x, area.y, area.right().saturating_sub(x), Tone::Accent, key);
-        x = pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), Tone::Quiet, word) + 3;
+    for (number, (key, word)) in keys.iter().enumerate() {
+        let right = if number + 1 == keys.len() { area.right() } else { area.right().saturating_sub(way_out) };
+        let end = pen.put(x, area.y, right.saturating_sub(x), Tone::Accent, key);
+        if end > x {
+            x = pen.put(end + 1, area.y, right.saturating_sub(end + 1), Tone::Quiet, word).min(right) + 3;
+        }
+    }
+}
+
+/// A blank line, where so many lines are left besides.
+fn gap(area: &mut Rect, needed: u16) {
+    if area.height > needed {
+        take(area, 1);
     }
 }
 
@@ -137,15 +149,19 @@ fn revoke(pen: &mut Pen<'_>, screen: Rect, model: &Model, revoke: &Revoke) {
     let rows = u16::try_from(revoke.facts.len()).unwrap_or(0);
     let mut area = frame(pen, screen, rows + 10, Tone::Bad, &format!("Revoke a key {}", on(model, revoke.target)));
     pen.line(take(&mut area, 1), &[(Tone::Quiet, "name        "), (Tone::Strong, &revoke.name)]);
-    facts(pen, &mut area, &revoke.facts);
-    take(&mut area, 1);
+    // What is typed and what it does has to be seen; where room is short, facts are left out.
+    let shown = revoke.facts.len().min(usize::from(area.height.saturating_sub(3)));
+    facts(pen, &mut area, revoke.facts.get(..shown).unwrap_or_default());
+    gap(&mut area, 3);
     if let Some(gone) = &revoke.gone {
-        pen.line(take(&mut area, 2), &[(Tone::Bad, gone)]);
+        pen.line(take(&mut area, 1), &[(Tone::Bad, gone)]);
+        gap(&mut area, 1);
         keys(pen, area, &[("esc", "close")]);
         return;
     }
     field(pen, take(&mut area, 1), "its name", &revoke.line, !revoke.at_reason);
-    field(pen, take(&mut area, 2), "reason", &revoke.reason, revoke.at_reason);
+    field(pen, take(&mut area, 1), "reason", &revoke.reason, revoke.at_reason);
+    gap(&mut area, 1);
     let enter = if revoke.is_confirmed() { "REVOKE, for good" } else { "nothing, until its name is typed" };
     keys(pen, area, &[("enter", enter), ("tab", "reason"), ("esc", "leave it")]);
 }
@@ -155,13 +171,14 @@ fn create(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, form: &
     for (number, ((name, _), line)) in FIELDS.iter().zip(&form.lines).enumerate() {
         field(pen, take(&mut area, 1), name, line, number == form.at);
     }
-    take(&mut area, 1);
+    gap(&mut area, 2);
     let help = FIELDS.get(form.at).map_or("", |(_, help)| *help);
     let said = match &form.mistake {
         Some(mistake) => (Tone::Bad, mistake.as_str()),
         None => (Tone::Quiet, help),
     };
-    pen.line(take(&mut area, 2), &[said]);
+    pen.line(take(&mut area, 1), &[said]);
+    gap(&mut area, 1);
     keys(pen, area, &[("tab", "next"), ("enter", "create"), ("esc", "leave it")]);
 }
 
@@ -200,8 +217,8 @@ fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[
         pen.put(line.x + names + 2, line.y, line.width.saturating_sub(names + 2), Tone::Plain, value);
     }
     take(&mut area, 1);
-    let more = if last > 0 { "more below and above with j and k" } else { "" };
-    keys(pen, area, &[("esc", "close"), ("", more)]);
+    let known = [("j k", "more below and above"), ("esc", "close")];
+    keys(pen, area, if last > 0 { &known } else { &known[1..] });
 }
 
 /// A value on as many lines as it needs.
@@ -223,5 +240,5 @@ fn help(pen: &mut Pen<'_>, screen: Rect, model: &Model) {
         .map(|entry| (model.keymap.keys(entry.act).join(" "), entry.help.to_owned()))
         .filter(|(keys, _)| !keys.is_empty())
         .collect();
-    detail(pen, screen, model, &format!("Keys of {}", model.screen.name()), &lines);
+    detail(pen, screen, model, &format!("Help for {}", model.screen.name()), &lines);
 }

@@ -205,7 +205,7 @@ fn hints(model: &Model) -> Vec<(Act, &'static str)> {
         (Act::Help, "help"),
         (Act::Filter, "filter"),
         (Act::Palette, "anything"),
-        (Act::Unlock, "unlock"),
+        (Act::Unlock, if model.unlocked.is_some() { "lock" } else { "unlock" }),
         (Act::Quit, "quit"),
     ];
     own.iter().copied().chain(always).collect()

@@ -249,9 +249,15 @@ fn the_pictures_in_the_documentation_are_what_is_drawn() {
         let picture = text(&frame(&shown(Screen::Overview, state, LOOKS[0].1), size));
         assert!(page.contains(&picture), "docs/console.md lacks {state:?} as it is drawn now:\n{picture}");
     }
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n7xorders-ci\tleaked");
+    assert!(
+        page.contains(text(&frame(&model, (100, 26))).trim_end()),
+        "docs/console.md lacks the dialog as it is drawn now"
+    );
 }
 
-/// Presses keys, slowly enough for dialogs.
+/// Presses keys, so fast that nothing grows old, before dialogs that hear at once.
 fn press(model: &mut Model, keys: &str) {
     for (second, letter) in (1_u64..).zip(keys.chars()) {
         let code = match letter {
@@ -260,7 +266,7 @@ fn press(model: &mut Model, keys: &str) {
             letter => crossterm::event::KeyCode::Char(letter),
         };
         let mut moment = now(AT);
-        moment.at += std::time::Duration::from_millis(second * 400);
+        moment.at += std::time::Duration::from_millis(second);
         update(model, crate::message::Msg::Key(code.into()), moment);
         model.deaf_until = std::time::Duration::ZERO;
     }
@@ -289,7 +295,10 @@ fn dialogs_panes_and_prompts() {
     for (name, keys) in sessions {
         let mut model = scene(Scene::Healthy);
         press(&mut model, keys);
-        pictures += &format!("=== {name}\n{}\n", text(&frame(&model, (100, 26))).trim_end());
+        for (width, height) in [(100, 26), (60, 15), (40, 10)] {
+            let picture = text(&frame(&model, (width, height)));
+            pictures += &format!("=== {name} {width}x{height}\n{}\n", picture.trim_end());
+        }
     }
     insta::assert_snapshot!("dialogs", pictures);
 }
