@@ -118,6 +118,8 @@ fn keys() {
             begun.elapsed()
         });
         say(&spread(&format!("key to screen {what}"), took.collect()), "p99 20 ms");
+        let cost = process::watch(&terminal, Duration::from_secs(10));
+        say(&format!("memory {what}: {} kB resident", cost.resident_kb), "60 MB");
     }
 }
 

@@ -17,11 +17,18 @@ use monolith_client::wire::Severity;
 /// Where the first line has no room for everything that may have to be in it.
 const NARROW: u16 = 60;
 
-/// One line for a terminal that has room for no more.
+/// One line for a terminal that has room for no more, down to one sign.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
-    let text = format!("{} {} {}", target.name, target.standing.word(), since(target, model, now));
-    pen.put(area.x, area.y, area.width, target.standing.tone(), &text);
+    let refused = target.standing == Standing::Healthy && target.token_trouble().is_some();
+    let (tone, sign, word) = match refused {
+        true => (Tone::Doubtful, pen.glyphs().ask, "TOKEN REFUSED"),
+        false => (target.standing.tone(), pen.glyphs().of(target.standing.tone()), target.standing.word()),
+    };
+    let (name, since) = (words::clean(&target.name), since(target, model, now));
+    let texts = [format!("{name} {word} {since}"), format!("{name} {word}"), word.to_owned()];
+    let text = texts.iter().find(|text| width(text) <= area.width);
+    pen.put(area.x, area.y, area.width, tone, text.map_or(sign, String::as_str));
 }
 
 /// How long it has been so. In a frozen picture a server that is well does not grow older either: nothing is written

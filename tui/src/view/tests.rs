@@ -170,7 +170,7 @@ fn every_screen_in_every_state_at_every_size_in_ascii() {
 #[test]
 fn each_state_differs_in_words_from_each_other() {
     for screen in Screen::ALL {
-        for size in [(80, 24), (40, 10)] {
+        for size in [(80, 24), (40, 10), (30, 1), (1, 1)] {
             let ascii = ASCII;
             let pictures: std::collections::BTreeSet<_> =
                 Scene::ALL.iter().map(|state| text(&frame(&shown(screen, *state, ascii), size))).collect();
