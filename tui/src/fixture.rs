@@ -250,3 +250,11 @@ pub(crate) fn piece(id: &str, after: u64, data: &str, done: bool) -> Payload {
     let next = after + data.len() as u64;
     Payload::Output(Box::new(Piece { run: run(id, "running"), after, data: data.into(), next, done }))
 }
+
+/// The next of a row of numbers that is the same on every machine (xorshift64*).
+pub(crate) fn dice(seed: &mut u64) -> u64 {
+    *seed ^= *seed >> 12;
+    *seed ^= *seed << 25;
+    *seed ^= *seed >> 27;
+    seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
+}

@@ -2,6 +2,7 @@
 //! Time is a number here; nothing waits.
 
 use super::*;
+use crate::fixture::dice;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -65,14 +66,6 @@ fn a_server_that_never_answered_is_not_stale() {
     assert_eq!(feed.condition(at(2)), Condition::Failing);
     feed.take(Err(silent()), at(3), at(3), EVERY);
     assert_eq!((feed.condition(at(4)), feed.shown(at(4))), (Condition::Unreachable, Shown::Nothing));
-}
-
-/// A source of faults that is the same on every machine (xorshift64*).
-fn dice(seed: &mut u64) -> u64 {
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
 }
 
 #[test]

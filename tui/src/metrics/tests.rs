@@ -95,12 +95,8 @@ fn an_odd_number_is_a_number() {
     assert_eq!((traffic.connections, traffic.memory_bytes), (Some(u64::MAX), Some(0)));
 }
 
-/// A source of mutilations that is the same on every machine (xorshift64*).
 fn dice(seed: &mut u64) -> usize {
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize
+    crate::fixture::dice(seed) as usize
 }
 
 /// Changes, drops, doubles or adds something somewhere.

@@ -9,7 +9,7 @@ use monolith_client::wire::KeyText;
 use super::*;
 use crate::clock::At;
 use crate::feed::{Condition, Source, Trouble};
-use crate::fixture::{AT, Scene, console, keys, now, payloads, piece, run, scene, tell};
+use crate::fixture::{AT, Scene, console, dice, keys, now, payloads, piece, run, scene, tell};
 use crate::keymap::Screen;
 use crate::message::{Command, Done, Failure, Payload, Success};
 use crate::model::dialog::Dialog;
@@ -381,14 +381,6 @@ fn panes_of_the_configuration_follow_each_other() {
     session.press("5v");
     assert_eq!(session.model.pane.config, ConfigPane::Revisions);
     assert!(session.model.told[0].wants(Source::Revisions));
-}
-
-/// A source of keys that is the same on every machine (xorshift64*).
-fn dice(seed: &mut u64) -> u64 {
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
 }
 
 fn monkey_key(seed: &mut u64) -> Msg {

@@ -5,8 +5,9 @@ use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
-use crate::feed::Source;
-use crate::fixture::{AT, Scene, now, piece, scene};
+use crate::clock::At;
+use crate::feed::{Source, Trouble};
+use crate::fixture::{AT, Scene, dice, now, piece, scene};
 use crate::message::Payload;
 use crate::model::{ConfigPane, Look, WorkPane};
 use crate::theme::Theme;
@@ -32,9 +33,13 @@ fn shown(screen: Screen, state: Scene, look: Look) -> Model {
     model
 }
 
-fn frame(model: &Model, (width, height): (u16, u16)) -> Buffer {
+fn frame(model: &Model, size: (u16, u16)) -> Buffer {
+    frame_at(model, size, AT)
+}
+
+fn frame_at(model: &Model, (width, height): (u16, u16), at: At) -> Buffer {
     let mut frame = Buffer::empty(Rect::new(0, 0, width, height));
-    view(model, &mut frame, now(AT));
+    view(model, &mut frame, now(at));
     frame
 }
 
@@ -221,6 +226,34 @@ fn what_is_old_never_looks_good() {
             assert!(!text(&frame).contains(crate::theme::UNICODE.good), "{screen:?} {state:?}");
         }
     }
+}
+
+#[test]
+fn whatever_fails_when_a_state_that_is_old_is_not_drawn_as_good() {
+    let mut drawn_good = 0;
+    for schedule in 1..=300_u64 {
+        let mut seed = schedule.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut model = shown(Screen::Stores, Scene::Healthy, LOOKS[0].1);
+        let stores = model.target().stores.value().unwrap().clone();
+        let mut at = AT;
+        for _ in 0..10 {
+            at += Duration::from_millis(dice(&mut seed) % 9_000);
+            let outcome = match dice(&mut seed) % 3 {
+                0 => Err(Trouble::Silent("connection refused".into())),
+                _ => Ok(Payload::Stores(stores.clone())),
+            };
+            crate::fixture::tell(&mut model, 0, Source::Stores, at, outcome);
+            at += Duration::from_millis(dice(&mut seed) % 9_000);
+            update(&mut model, crate::message::Msg::Tick, now(at));
+            let is_fresh = model.target().stores.shown(at).is_fresh();
+            let frame = frame_at(&model, (80, 24), at);
+            let (_, lists) = frame.content.split_at(3 * 80);
+            let good = lists.iter().filter(|cell| cell.symbol() == crate::theme::UNICODE.good).count();
+            assert_eq!(good, if is_fresh { stores.len() } else { 0 }, "{schedule}:\n{}", text(&frame));
+            drawn_good += good;
+        }
+    }
+    assert!(drawn_good > 0);
 }
 
 #[test]
