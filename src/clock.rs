@@ -4,70 +4,101 @@
 use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
+/// The years that RFC 3339 can write: 0001 to 9999, in milliseconds since the epoch.
+const FIRST: i64 = -62_135_596_800_000;
+const LAST: i64 = 253_402_207_199_999;
+
 /// An instant in UTC, to the millisecond, as it stands in every database, body and log of Monolith.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Timestamp(i64);
+/// Counted from just before the first one, so that an instant that may be missing takes no more room: a million keys
+/// have six of those each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp(NonZeroU64);
 
 impl Timestamp {
     /// The epoch, for arithmetic and tests.
-    pub const EPOCH: Self = Self(0);
+    pub const EPOCH: Self = Self::from_millis(0);
 
     /// The wall clock, now.
     #[must_use]
     pub fn now() -> Self {
-        Self(Instant::now().as_millisecond())
+        Self::from_jiff(Instant::now())
     }
 
     /// From milliseconds since the epoch, held to the years 0001 to 9999 that RFC 3339 can write.
     #[must_use]
-    pub fn from_millis(millis: i64) -> Self {
-        const FIRST: i64 = -62_135_596_800_000;
-        const LAST: i64 = 253_402_207_199_999;
-        Self(millis.clamp(FIRST, LAST))
+    pub const fn from_millis(millis: i64) -> Self {
+        let held = if millis < FIRST {
+            FIRST
+        } else if millis > LAST {
+            LAST
+        } else {
+            millis
+        };
+        Self(NonZeroU64::MIN.saturating_add(held.abs_diff(FIRST)))
     }
 
     /// Milliseconds since the epoch.
     #[must_use]
     pub const fn millis(self) -> i64 {
-        self.0
+        self.0.get().cast_signed() - 1 + FIRST
     }
 
     /// Reads RFC 3339, with any offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<Instant>().ok().map(|instant| Self(instant.as_millisecond()))
+        text.parse::<Instant>().ok().map(Self::from_jiff)
     }
 
     /// This instant and a length of time after it.
     #[must_use]
     pub fn after(self, length: Duration) -> Self {
-        Self::from_millis(self.0.saturating_add(millis(length)))
+        Self::from_millis(self.millis().saturating_add(millis(length)))
     }
 
     /// This instant less a length of time.
     #[must_use]
     pub fn before(self, length: Duration) -> Self {
-        Self::from_millis(self.0.saturating_sub(millis(length)))
+        Self::from_millis(self.millis().saturating_sub(millis(length)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.millis().saturating_sub(earlier.millis())).unwrap_or(0))
     }
 
     /// The same instant in the library that knows zones.
     #[must_use]
     pub fn to_jiff(self) -> Instant {
-        Instant::from_millisecond(self.0).unwrap_or(Instant::UNIX_EPOCH)
+        Instant::from_millisecond(self.millis()).unwrap_or(Instant::UNIX_EPOCH)
     }
 
     /// From the library that knows zones, cut to the millisecond.
     #[must_use]
     pub fn from_jiff(instant: Instant) -> Self {
-        Self(instant.as_millisecond())
+        Self::from_millis(instant.as_millisecond())
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(millis: i64) -> Self {
+        Self::from_millis(millis)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(instant: Timestamp) -> Self {
+        instant.millis()
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.millis()).finish()
     }
 }
 
@@ -130,6 +161,14 @@ mod tests {
         assert_eq!(Timestamp::from_millis(1_795_489_200_000).to_string(), "2026-11-24T03:00:00.000Z");
         assert_eq!(Timestamp::parse("2026-11-24T05:00:00.0019+02:00"), Some(Timestamp::from_millis(1_795_489_200_001)));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn an_instant_that_may_be_missing_takes_no_more_room_and_keeps_its_order() {
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<i64>());
+        let instants = [i64::MIN, FIRST, -1, 0, 1, 1_795_489_200_000, LAST, i64::MAX].map(Timestamp::from_millis);
+        assert!(instants.is_sorted());
+        assert_eq!(instants.map(Timestamp::millis), [FIRST, FIRST, -1, 0, 1, 1_795_489_200_000, LAST, LAST]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod meter; // requests counted by route
 mod metrics; // /metrics
 mod openapi; // the routes and their description
 mod replicas; // /api/admin/replicas
+mod sent; // the body of an answer on its way
 mod show; // from the program's own types to the wire types
 mod stores; // /api/admin/stores
 mod tokens; // /api/admin/tokens

@@ -15,6 +15,7 @@ mod limit; // how often a key may be used
 mod list; // filtered and sorted, in pages
 mod new; // a wish for a key, and what is wrong with it
 pub mod record; // what a key is
+mod shared; // what keys have in common, kept once
 mod table; // the keys at rest
 mod usage; // how often each key is used
 pub mod verify; // whether a key is good
@@ -31,7 +32,7 @@ pub use index::Counts;
 pub use limit::Standing;
 pub use list::{Filter, Page};
 pub use new::NewKey;
-pub use record::{KeyState, Record};
+pub use record::{Extras, KeyState, Rare, Record};
 pub use usage::Used;
 pub use verify::{Need, Refused, Verdict};
 
@@ -61,6 +62,8 @@ const MAX_IDEMPOTENCY_KEY: usize = 200;
 pub const MAX_BULK: usize = 10_000;
 /// How many of them are one transaction: the end of the chain is held for as long as it takes.
 const BULK_PART: usize = 500;
+/// Counting the keys by state takes at most one part of so many of the time.
+const COUNT_SHARE: u32 = 20;
 /// How long a look at all keys is good for.
 const LOOK_AFTER_KEYS: Duration = Duration::from_secs(30);
 /// The longest reason of a revocation, in characters.
@@ -130,6 +133,15 @@ pub struct Keys {
     away: AtomicBool,
     edited: Mutex<Option<Edited>>,
     attention: Mutex<Option<(Instant, Arc<Attention>)>>,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// The last count of the keys by state.
+#[derive(Debug)]
+struct Counted {
+    at: Instant,
+    took: Duration,
+    counts: Counts,
 }
 
 impl Keys {
@@ -149,6 +161,7 @@ impl Keys {
             away: AtomicBool::new(false),
             edited: Mutex::default(),
             attention: Mutex::default(),
+            counted: Mutex::default(),
         }
     }
 
@@ -399,7 +412,7 @@ impl Keys {
     /// The keys that a filter lets through and that are not ended yet.
     #[must_use]
     pub fn to_revoke(&self, filter: &Filter, now: Timestamp) -> Vec<Kid> {
-        let alive = |record: &Record| record.revoked_at.is_none() && filter.lets_through(record, now);
+        let alive = |record: &Record| record.rare.revoked_at.is_none() && filter.lets_through(record, now);
         self.index.matching(alive).into_iter().map(|record| record.kid.clone()).collect()
     }
 
@@ -455,10 +468,26 @@ impl Keys {
         list::page(records, filter, limit, after)
     }
 
-    /// How many keys there are in each state.
+    /// How many keys there are, whatever their state.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.index.whole().1
+    }
+
+    /// How many keys there are in each state. Whoever asks all the time is told the last count again: counting a million
+    /// takes its time, and takes no more than a small part of it all.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> Counts {
-        self.index.counts(now)
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Counted { at, took, counts }) = &*counted
+            && at.elapsed() < *took * COUNT_SHARE
+        {
+            return *counts;
+        }
+        let at = Instant::now();
+        let counts = self.index.counts(now);
+        *counted = Some(Counted { at, took: at.elapsed(), counts });
+        counts
     }
 
     /// How long ago the index was proved fresh; `None`: never.
@@ -549,14 +578,12 @@ fn new_record(
         created_by: Some(actor.subject.as_str().into()),
         expires_at: Some(expires_at),
         last_used_at: None,
-        disabled_at: None,
-        revoked_at: None,
-        revoke_reason: None,
-        rotated_to: None,
-        grace_until: None,
-        ip_allow: wish.ip_allow.into(),
-        rate_limit: wish.rate_limit.map(Into::into),
-        metadata: (!wish.metadata.is_empty()).then(|| Box::new(wish.metadata)),
+        rare: Rare::of(Extras {
+            ip_allow: wish.ip_allow,
+            rate_limit: wish.rate_limit.map(Into::into),
+            metadata: wish.metadata,
+            ..Extras::default()
+        }),
         version: 1,
         hash: Some(KeyHash::of(parts.secret, &rules.peppers)),
     })

@@ -1,6 +1,7 @@
 //! The names that people give to things, parsed once into types that cannot be wrong.
 //! Nothing here knows what a name refers to; that is the business of `settings`.
 
+use compact_str::CompactString;
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ names! {
 
 /// The public id of an API key. Ours are twelve base62 characters; an adopted database may hold others.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Kid(Box<str>);
+pub struct Kid(CompactString);
 
 /// Why a text is not a key id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -71,6 +71,16 @@ impl Key {
     }
 }
 
+/// Asks about an id that nobody has: any number beyond the number of keys.
+pub(crate) fn unknown(number: usize) -> Vec<u8> {
+    request(&Key::numbered(number).text())
+}
+
+/// Asks about one key's id with the secret of another one.
+pub(crate) fn wrong_secret(number: usize, other: usize) -> Vec<u8> {
+    request(&text(&Key::numbered(number).kid, &Key::numbered(other).secret))
+}
+
 /// A whole key.
 pub(crate) fn text(kid: &str, secret: &str) -> String {
     let covered = format!("mono_test_{kid}_{secret}");

@@ -37,6 +37,21 @@ pub(crate) async fn counted(port: u16, requests: &[Vec<u8>], count: usize) -> Re
     Ok(())
 }
 
+/// Asks so many times, one after the other: how long each answer took.
+pub(crate) async fn timed(port: u16, requests: &[Vec<u8>], count: usize) -> Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let (mut waits, mut buffer) = (Vec::with_capacity(count), Vec::with_capacity(4096));
+    for request in requests.iter().cycle().take(count) {
+        buffer.clear();
+        let began = Instant::now();
+        stream.write_all(request).await?;
+        tokio::time::timeout(PATIENCE, answer(&mut stream, &mut buffer)).await.context("no answer in time")??;
+        waits.push(began.elapsed());
+    }
+    Ok(waits)
+}
+
 /// Asks at a fixed rate, whatever becomes of it: how long each answer took from the instant at which it was to be asked.
 /// A client that waits for one answer before it asks again would not see that a server had stopped for a while.
 pub(crate) async fn offered(

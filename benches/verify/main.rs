@@ -13,6 +13,7 @@
 //! Then each is asked at the same fixed rate, which the slowest can bear: how long answers take.
 //!
 //! `-- --keys N --rounds N --seconds S --connections N --rate R` change the size; defaults: 100000, 10, 1, 16, 1000.
+//! `-- --timing N` compares instead how long N unknown ids and N known ones with another secret take.
 //! `-- --instructions N` counts instead the instructions that a request takes in user mode, by valgrind's callgrind.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -22,6 +23,7 @@ mod keys; // a database of keys that the bench knows
 mod load; // the client
 mod peers; // servers of other people that do the same
 mod server; // a server under measurement
+mod timing; // whether time tells which ids exist
 
 use anyhow::{Context, Result, ensure};
 use keys::Bench;
@@ -41,6 +43,8 @@ struct Size {
     rate: f64,
     /// How many requests to count instructions over; zero: none are counted.
     instructions: usize,
+    /// How many questions of each kind to compare the time of; zero: none.
+    timing: usize,
 }
 
 fn main() -> Result<()> {
@@ -52,9 +56,10 @@ fn main() -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let size = size(&arguments)?;
-    match size.instructions {
-        0 => runtime.block_on(compare(&size)),
-        count => runtime.block_on(instructions::count(size.keys, count)),
+    match (size.instructions, size.timing) {
+        (0, 0) => runtime.block_on(compare(&size)),
+        (0, count) => runtime.block_on(timing::compare(size.keys, count)),
+        (count, _) => runtime.block_on(instructions::count(size.keys, count)),
     }
 }
 
@@ -75,6 +80,7 @@ fn size(arguments: &[String]) -> Result<Size> {
         connections: whole(of("--connections", 16.0)?),
         rate: of("--rate", 1000.0)?,
         instructions: whole(of("--instructions", 0.0)?),
+        timing: whole(of("--timing", 0.0)?),
     })
 }
 

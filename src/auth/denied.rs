@@ -10,6 +10,7 @@ use crate::store::{Database, StoreError, database::Kind};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use tokio::sync::Notify;
 
 /// The most tokens that are denied at once: each is looked at with each request. Change the signing key beyond that.
 pub const MAX_DENIED: i64 = 10_000;
@@ -23,6 +24,8 @@ pub struct Denied {
     tokens: RwLock<HashMap<String, Timestamp>>,
     /// The number of the last denial that was taken in.
     seq: AtomicI64,
+    /// Rings when more are denied.
+    more: Notify,
 }
 
 /// A wish to deny a token.
@@ -62,6 +65,20 @@ impl Denied {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).contains_key(jti)
     }
 
+    /// Returns once a token is refused: what it began must end.
+    pub async fn until_denied(&self, jti: &str) {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            // It listens before the look, so that nothing that happens in between is missed.
+            more.as_mut().enable();
+            if self.has(jti) {
+                return;
+            }
+            more.await;
+        }
+    }
+
     /// Takes in what was denied since the last look, and forgets what has expired.
     ///
     /// # Errors
@@ -81,6 +98,7 @@ impl Denied {
             tokens.insert(row.jti, row.expires_at);
         }
         tokens.retain(|_, expires_at| expires_at.after(super::LEEWAY) > now);
+        self.more.notify_waiters();
         Ok(())
     }
 
@@ -102,6 +120,7 @@ impl Denied {
         let row = row.ok_or(DenyError::TooMany)?;
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         tokens.insert(row.jti, row.expires_at);
+        self.more.notify_waiters();
         Ok(row.expires_at)
     }
 }

@@ -3,13 +3,12 @@
 
 use super::answer::{ApiError, field};
 use crate::runtime::App;
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
+use hyper::body::Body;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -24,14 +23,23 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let limit = app.snapshot().settings.server.body_limit;
-        if !is_json(request.headers()) {
-            let detail = "the body must be JSON: Content-Type: application/json";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-        }
-        let expects = request.headers().contains_key(header::EXPECT);
-        let bytes = whole(request.into_body(), limit, expects).await?;
-        parse(&bytes).map(Json)
+        let (parts, body) = request.into_parts();
+        json(&parts.headers, body, limit).await.map(Json)
     }
+}
+
+/// Reads a JSON body, within a limit.
+pub(super) async fn json<T, B>(headers: &HeaderMap, body: B, limit: usize) -> Result<T, ApiError>
+where
+    T: DeserializeOwned,
+    B: Body<Data = Bytes> + Unpin,
+{
+    if !is_json(headers) {
+        let detail = "the body must be JSON: Content-Type: application/json";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let expects = headers.contains_key(header::EXPECT);
+    parse(&whole(body, limit, expects).await?)
 }
 
 /// Reads JSON. Which field does not fit is looked for only once something does not: most bodies are right.
@@ -49,9 +57,12 @@ fn explained<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize::<_, T>(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
+        let key = if path == "." { String::new() } else { path };
         if inner.is_data() {
-            let key = if path == "." { String::new() } else { path };
             ApiError::invalid(vec![field(&key, without_position(&inner))])
+        } else if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+            // serde_json finds the syntax wrong where a word is wanted and something else is there, as in `state: null`.
+            ApiError::invalid(vec![field(&key, "must be one of the words that are allowed here")])
         } else {
             malformed(&inner)
         }
@@ -72,7 +83,10 @@ fn without_position(error: &serde_json::Error) -> String {
 
 /// Reads a body whole. Of one that is too large the rest is read and thrown away, within bounds: a client that is cut
 /// off while it sends never sees why.
-async fn whole(mut body: Body, limit: usize, expects: bool) -> Result<Bytes, ApiError> {
+async fn whole<B>(mut body: B, limit: usize, expects: bool) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let detail = format!("the body is larger than {limit} bytes (server.body_limit)");
     let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail.clone());
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);

@@ -35,12 +35,14 @@ pub(super) async fn listen(
     let too_many = || ApiError::unavailable("too_many_listeners", "too many listen to the events already");
     let listener = app.events.listen(after).ok_or_else(too_many)?;
     let stopping = app.tasks.stopping().clone();
-    // A token that expired must not go on being good for what it began.
+    // A token that expired or was denied must not go on being good for what it began.
     let left = Timestamp::from_millis(caller.claims.exp.saturating_mul(1000)).since(Timestamp::now());
+    let judging = Arc::clone(&app);
     let end = async move {
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(left) => {}
+            () = judging.denied.until_denied(&caller.claims.jti) => {}
         }
     };
     let events = stream::unfold(Listening { app, listener }, next).take_until(Box::pin(end));

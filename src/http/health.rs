@@ -85,7 +85,7 @@ async fn look(app: &App, with_causes: bool) -> wire::Health {
                 trigger: show::trigger(report.trigger),
             }),
         },
-        keys: keys(app, now),
+        keys: keys(app),
         stores: stores(app),
         workers: workers(app),
         store_details: with_causes
@@ -107,12 +107,12 @@ fn status(app: &App, findings: &[wire::Finding]) -> wire::HealthStatus {
     }
 }
 
-fn keys(app: &App, now: Timestamp) -> wire::KeysHealth {
+fn keys(app: &App) -> wire::KeysHealth {
     let age = app.keys.age();
     wire::KeysHealth {
         store: app.keys.database().home().to_string(),
         persistent: app.keys.database().is_persistent(),
-        count: app.keys.counts(now).total(),
+        count: app.keys.count(),
         fresh: app.keys.is_fresh(),
         age_ms: age.map(show::millis),
     }

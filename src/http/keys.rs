@@ -93,8 +93,8 @@ pub(super) async fn revoke(
     let (record, reach) = (ended.record, ended.reach);
     Ok(Json(wire::Receipt {
         kid: record.kid.to_string(),
-        revoked_at: record.revoked_at.map(show::time).unwrap_or_default(),
-        reason: record.revoke_reason.as_deref().map(str::to_owned),
+        revoked_at: record.rare.revoked_at.map(show::time).unwrap_or_default(),
+        reason: record.rare.revoke_reason.as_deref().map(str::to_owned),
         replicas_known: reach.known,
         replicas_acked: reach.acked,
         lag_ms: reach.lag.map(show::millis),
@@ -189,7 +189,7 @@ fn matched(app: &App, wanted: &wire::BulkRevoke, now: Timestamp) -> Result<Vec<K
         (None, None, Some(kids)) => {
             let parsed = kids.iter().map(|kid| Kid::parse(kid));
             let known =
-                parsed.flatten().filter(|kid| app.keys.get(kid).is_some_and(|record| record.revoked_at.is_none()));
+                parsed.flatten().filter(|kid| app.keys.get(kid).is_some_and(|record| record.rare.revoked_at.is_none()));
             known.collect()
         }
         _ => return Err(ApiError::invalid(vec![field("", "say which keys by exactly one of owner, scope and kids")])),
@@ -305,11 +305,11 @@ fn new_key(wanted: wire::CreateKey) -> Result<NewKey, ApiError> {
 }
 
 pub(super) fn shown(record: &Record, now: Timestamp) -> wire::Key {
-    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    let text = |text: Option<&str>| text.map(str::to_owned);
     wire::Key {
         kid: record.kid.to_string(),
-        name: text(&record.name),
-        owner: text(&record.owner),
+        name: text(record.name.as_deref()),
+        owner: text(record.owner.as_deref()),
         environment: record.environment.map(show::environment),
         scopes: record.scopes.iter().map(ToString::to_string).collect(),
         state: match record.state(now) {
@@ -320,17 +320,17 @@ pub(super) fn shown(record: &Record, now: Timestamp) -> wire::Key {
             KeyState::Retiring => wire::KeyState::Retiring,
         },
         created_at: show::time(record.created_at),
-        created_by: text(&record.created_by),
+        created_by: text(record.created_by.as_deref()),
         expires_at: record.expires_at.map(show::time),
         last_used_at: record.last_used_at.map(show::time),
-        disabled_at: record.disabled_at.map(show::time),
-        revoked_at: record.revoked_at.map(show::time),
-        revoke_reason: text(&record.revoke_reason),
-        rotated_to: record.rotated_to.as_ref().map(ToString::to_string),
-        grace_until: record.grace_until.map(show::time),
-        ip_allow: record.ip_allow.iter().map(ToString::to_string).collect(),
-        rate_limit: text(&record.rate_limit),
-        metadata: record.metadata.as_deref().cloned().unwrap_or_default(),
+        disabled_at: record.rare.disabled_at.map(show::time),
+        revoked_at: record.rare.revoked_at.map(show::time),
+        revoke_reason: text(record.rare.revoke_reason.as_deref()),
+        rotated_to: record.rare.rotated_to.as_ref().map(ToString::to_string),
+        grace_until: record.rare.grace_until.map(show::time),
+        ip_allow: record.rare.ip_allow.iter().map(ToString::to_string).collect(),
+        rate_limit: text(record.rare.rate_limit.as_deref()),
+        metadata: record.rare.metadata.clone(),
         version: u64::try_from(record.version).unwrap_or_default(),
     }
 }

@@ -3,23 +3,29 @@
 
 use super::answer::{ApiError, PROBLEM_JSON};
 use super::headers;
+use super::meter::Meter;
 use super::openapi::Routers;
+use super::sent::Sent;
+use super::verify;
 use crate::runtime::sockets::Ending;
-use crate::runtime::{App, RELOAD_LIMIT};
+use crate::runtime::{App, Part, RELOAD_LIMIT};
 use crate::settings::server::{Door, Server};
+use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::BytesMut;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request, StatusCode, Version, header};
+use futures_util::{FutureExt, poll};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 use tower::Service;
 
 /// The longest request id that is taken over from a client.
@@ -42,6 +48,27 @@ impl RequestId {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// Where a request comes from, and what it is called.
+pub(super) struct Origin {
+    id: RequestId,
+    peer: Peer,
+}
+
+impl Origin {
+    /// For whoever extracts it.
+    pub(super) fn write_into(&self, extensions: &mut Extensions) {
+        extensions.insert(self.id.clone());
+        extensions.insert(self.peer);
+    }
+}
+
+/// By which way a request is answered.
+enum Way {
+    Router(Router),
+    /// The busiest question of all.
+    Verify,
+}
+
 /// Answers the requests of one socket.
 pub(super) struct Manners {
     app: Arc<App>,
@@ -52,13 +79,17 @@ pub(super) struct Manners {
     /// The beginning of the ids that we make: another one in each process.
     prefix: String,
     made: AtomicU64,
+    /// What every verdict carries; to be completed by the id of its request.
+    with_verdict: HeaderMap,
+    verdicts: Meter,
 }
 
 impl Manners {
     pub(super) fn new(app: Arc<App>, routers: Arc<Routers>, door: Door, ending: Ending) -> Self {
         let replica = HeaderValue::from_str(&app.replica).unwrap_or(HeaderValue::from_static("monolith"));
         let prefix: String = uuid::Uuid::now_v7().simple().to_string().chars().skip(16).collect();
-        Self { app, routers, door, ending, replica, prefix, made: AtomicU64::new(0) }
+        let (with_verdict, verdicts) = (with_verdict(&replica), Meter::new(&app.metrics, verify::PATH));
+        Self { app, routers, door, ending, replica, prefix, made: AtomicU64::new(0), with_verdict, verdicts }
     }
 
     pub(super) const fn app(&self) -> &Arc<App> {
@@ -68,43 +99,79 @@ impl Manners {
     /// Answers one request, whatever happens.
     pub(super) async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Result<Response, Infallible> {
-        let id = self.request_id(&request);
-        request.extensions_mut().insert(RequestId(id.clone()));
-        request.extensions_mut().insert(Peer(peer));
+    ) -> Result<Response<Sent>, Infallible> {
+        let origin = Origin { id: RequestId(self.request_id(&request)), peer: Peer(peer) };
         let is_http1 = request.version() < Version::HTTP_2;
-        let (limit, mut router, is_secure) = {
+        let (limit, way, is_secure) = {
             let snapshot = self.app.snapshot();
             let server = &snapshot.settings.server;
-            // A router is only read; cloning it clones one pointer.
-            (limit(&request, server), self.routers.behind(self.door, server).clone(), snapshot.tls.is_some())
+            (limit(&request, server), self.way(&request, server), snapshot.tls.is_some())
         };
-        let answering = AssertUnwindSafe(router.call(request.map(Body::new))).catch_unwind();
-        let mut response = match tokio::time::timeout(limit, answering).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_)) => ApiError::internal("a handler panicked").into_response(),
-            Err(_) => ApiError::unavailable("timed_out", "the request took longer than server.request_timeout")
-                .into_response(),
-        };
-        if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-            write_out(&mut response, error, &id);
-        }
+        let mut response = self.in_time(request, way, &origin, limit).await;
         let headers = response.headers_mut();
-        headers.reserve(headers::MOST);
-        headers::add(headers);
         if is_secure {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, headers::ONLY_SECURE);
         }
-        headers.insert(headers::REQUEST_ID, id);
+        headers.insert(headers::REQUEST_ID, origin.id.0);
         headers.insert(headers::REPLICA, self.replica.clone());
         if is_http1 && (self.ending.is_leaving() || self.app.is_draining()) {
             // Its client comes again on a socket that stays, or at another replica.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
+    }
+
+    /// Answers within the limit, whatever a handler does.
+    async fn in_time(&self, request: Request<Incoming>, way: Way, origin: &Origin, limit: Duration) -> Response<Sent> {
+        let mut answering = pin!(AssertUnwindSafe(self.answered(request, way, origin)).catch_unwind());
+        // Most are there at once, and setting a timer costs as much as judging a key.
+        let answered = match poll!(answering.as_mut()) {
+            Poll::Ready(answered) => Ok(answered),
+            Poll::Pending => tokio::time::timeout(limit, answering).await,
+        };
+        match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => plain(ApiError::internal("a handler panicked").into_response(), origin),
+            Err(_) => {
+                let detail = "the request took longer than server.request_timeout";
+                plain(ApiError::unavailable("timed_out", detail).into_response(), origin)
+            }
+        }
+    }
+
+    fn way(&self, request: &Request<Incoming>, server: &Server) -> Way {
+        if self.app.part == Part::Serve && verify::is_asked(request) {
+            return Way::Verify;
+        }
+        // A router is only read; cloning it clones one pointer.
+        Way::Router(self.routers.behind(self.door, server).clone())
+    }
+
+    async fn answered(&self, mut request: Request<Incoming>, way: Way, origin: &Origin) -> Response<Sent> {
+        match way {
+            Way::Verify => self.verdict(request, origin).await,
+            Way::Router(mut router) => {
+                origin.write_into(request.extensions_mut());
+                let Ok(response) = router.call(request.map(Body::new)).await;
+                plain(response, origin)
+            }
+        }
+    }
+
+    async fn verdict(&self, request: Request<Incoming>, origin: &Origin) -> Response<Sent> {
+        let began = Instant::now();
+        let response = match verify::direct(&self.app, request, origin).await {
+            Ok(body) => {
+                let mut response = Response::new(Sent::Whole(body));
+                response.headers_mut().clone_from(&self.with_verdict);
+                response
+            }
+            Err(error) => plain(error.into_response(), origin),
+        };
+        self.verdicts.count(&Method::POST, response.status(), began);
+        response
     }
 
     /// The client's own id, where it is one that cannot hurt a log; else a new one.
@@ -123,6 +190,27 @@ impl Manners {
     }
 }
 
+/// With room for what is added to it: a map that has to grow hashes everything again.
+fn with_verdict(replica: &HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(headers::MOST + 1);
+    headers.insert(header::CONTENT_TYPE, verify::JSON);
+    headers::add(&mut headers);
+    headers.insert(headers::REPLICA, replica.clone());
+    headers.insert(headers::REQUEST_ID, headers::EMPTY);
+    headers
+}
+
+/// What a route answered, or a refusal, with what every answer carries.
+fn plain(mut response: axum::response::Response, origin: &Origin) -> Response<Sent> {
+    if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        write_out(&mut response, error, &origin.id);
+    }
+    let headers = response.headers_mut();
+    headers.reserve(headers::MOST);
+    headers::add(headers);
+    response.map(Sent::Routed)
+}
+
 /// How long a request may take. A reload logs in to every changed store, each within its own limits.
 fn limit(request: &Request<Incoming>, server: &Server) -> Duration {
     match request.uri().path() {
@@ -132,8 +220,8 @@ fn limit(request: &Request<Incoming>, server: &Server) -> Duration {
 }
 
 /// Writes a refusal out. This is where a cause inside the server is logged, once.
-fn write_out(response: &mut Response, error: Arc<ApiError>, id: &HeaderValue) {
-    let id = id.to_str().unwrap_or_default();
+fn write_out(response: &mut axum::response::Response, error: Arc<ApiError>, id: &RequestId) {
+    let id = id.as_str();
     let error = Arc::unwrap_or_clone(error);
     if let Some(cause) = &error.cause {
         let status = response.status().as_u16();

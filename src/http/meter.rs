@@ -38,6 +38,15 @@ impl Meter {
     pub(super) fn new(metrics: &Arc<Metrics>, pattern: &str) -> Self {
         Self(Arc::new(Route { name: label(pattern), metrics: Arc::clone(metrics), methods: Default::default() }))
     }
+
+    /// Counts one request that came another way than through the router.
+    pub(super) fn count(&self, method: &Method, status: StatusCode, began: Instant) {
+        self.0.record(position(method), status, began);
+    }
+}
+
+fn position(method: &Method) -> usize {
+    METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len())
 }
 
 /// Counts one request of a route that has no meter of its own.
@@ -100,7 +109,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let began = Instant::now();
-        let method = METHODS.iter().position(|method| method == request.method()).unwrap_or(METHODS.len());
+        let method = position(request.method());
         Metering { answering: self.inner.call(request), meter: self.meter.clone(), method, began }
     }
 }

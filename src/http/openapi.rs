@@ -1,6 +1,7 @@
 //! The routes, each with its description in one line, and the document made of them.
 //! The document is a snapshot in the tests: no change of the API is accidental.
 
+mod fields; // what the fields of a request must look like
 mod refusals; // what a route's own description cannot say
 
 use super::answer::ApiError;
@@ -174,16 +175,20 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         router = router.routes((schemas, paths, methods));
     }
     let openapi = router.get_openapi_mut();
-    let scheme = SecurityScheme::Http(
+    openapi.components.get_or_insert_default().add_security_scheme("token", admin_token());
+    refusals::complete(openapi);
+    fields::complete(openapi);
+    router
+}
+
+fn admin_token() -> SecurityScheme {
+    SecurityScheme::Http(
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some("An admin token: `monolith token create`."))
             .build(),
-    );
-    openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
-    refusals::complete(openapi);
-    router
+    )
 }
 
 /// The description of the API.

@@ -2,8 +2,9 @@
 //! A key that is malformed or invalid tells nothing else; what it was asked with is never logged.
 
 use super::answer::{ApiError, field};
-use super::body::Json as Body;
+use super::body::{self, Json as Body};
 use super::caller::{Anyone, bearer};
+use super::manners::Origin;
 use super::show;
 use crate::clock::Timestamp;
 use crate::keys::{Need, Standing, Verdict};
@@ -13,19 +14,23 @@ use crate::settings::access::Access;
 use crate::settings::keys::{Environment, VerifyAccess};
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Incoming;
 use monolith_client::wire;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The path of the question.
+pub(super) const PATH: &str = "/api/keys/verify";
 /// The scope of a key that may ask about other keys.
 const VERIFY_SCOPE: &str = "monolith:verify";
 /// What an answer about a key takes, with a name and a few scopes, in bytes; more grows.
 const ANSWER_ROOM: usize = 512;
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The most scopes in one question.
 const MAX_SCOPES: usize = 64;
 
@@ -40,6 +45,29 @@ pub(super) async fn verify(
     _may_ask: MayAsk,
     Body(question): Body<wire::VerifyKey>,
 ) -> Result<Response, ApiError> {
+    Ok(([(header::CONTENT_TYPE, JSON)], told(&app, &question).await?).into_response())
+}
+
+/// Whether a request is this question. It is answered past the router, whose way costs as much as the answer.
+pub(super) fn is_asked<B>(request: &Request<B>) -> bool {
+    request.method() == Method::POST && request.uri().path() == PATH
+}
+
+/// Answers the request of somebody who may ask.
+pub(super) async fn direct(app: &Arc<App>, request: Request<Incoming>, origin: &Origin) -> Result<Bytes, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let (access, limit) = {
+        let snapshot = app.snapshot();
+        (snapshot.settings.keys.verify, snapshot.settings.server.body_limit)
+    };
+    if access != VerifyAccess::Open {
+        origin.write_into(&mut parts.extensions);
+        MayAsk::from_request_parts(&mut parts, app).await?;
+    }
+    told(app, &body::json(&parts.headers, body, limit).await?).await
+}
+
+async fn told(app: &App, question: &wire::VerifyKey) -> Result<Bytes, ApiError> {
     // A limit that is shared waits for its store; the settings of this moment are held meanwhile.
     let snapshot = app.snapshot().clone();
     let (policy, scopes, ip) = (question.policy.as_deref(), question.scopes.as_deref(), question.ip.as_deref());
@@ -55,7 +83,7 @@ pub(super) async fn verify(
     };
     let mut body = Vec::with_capacity(ANSWER_ROOM);
     serde_json::to_writer(&mut body, &answer).map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, JSON)], body).into_response())
+    Ok(body.into())
 }
 
 /// Whoever may ask about keys: anybody, or, where verify is not open, an admin token or a key with the scope for it.

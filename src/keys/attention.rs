@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(seen(short), (0, 0), "it was meant to end");
         let revoked = |key: &mut Record, now: Timestamp| {
             key.expires_at = Some(now.after(DAY));
-            key.revoked_at = Some(now);
+            key.rare.edit(|rare| rare.revoked_at = Some(now));
         };
         assert_eq!(seen(revoked), (0, 0), "it has ended");
     }

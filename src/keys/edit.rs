@@ -2,7 +2,7 @@
 //! Nothing is stored here, and nothing that a rule forbids comes out.
 
 use super::new::NewKey;
-use super::record::{KeyState, Record};
+use super::record::{Extras, KeyState, Record};
 use super::{FieldError, KeysError};
 use crate::clock::{Timestamp, write_duration};
 use crate::settings::keys::Keys as Rules;
@@ -57,7 +57,8 @@ impl Patch {
         let mut next = record.clone();
         self.texts(&mut next);
         if let Some(enabled) = self.enabled {
-            next.disabled_at = if enabled { None } else { record.disabled_at.or(Some(now)) };
+            let since = if enabled { None } else { record.rare.disabled_at.or(Some(now)) };
+            next.rare.edit(|rare| rare.disabled_at = since);
         }
         if let Some(end) = self.expires_at {
             next.expires_at = Some(end);
@@ -68,7 +69,7 @@ impl Patch {
         }
         let body = changes(record, &next);
         next.version = record.version.saturating_add(1);
-        let kind = match (record.disabled_at, next.disabled_at) {
+        let kind = match (record.rare.disabled_at, next.rare.disabled_at) {
             (None, Some(_)) => "key.disabled",
             (Some(_), None) => "key.enabled",
             _ => "key.updated",
@@ -86,24 +87,26 @@ impl Patch {
         if let Some(scopes) = &self.scopes {
             next.scopes = scopes.iter().map(|scope| scope.as_str().into()).collect();
         }
+        next.rare.edit(|rare| self.rare(rare));
+    }
+
+    fn rare(&self, next: &mut Extras) {
         if let Some(networks) = &self.ip_allow {
-            next.ip_allow = networks.as_slice().into();
+            next.ip_allow.clone_from(networks);
         }
         if let Some(rate) = &self.rate_limit {
             next.rate_limit = rate.as_deref().map(Into::into);
         }
         match &self.metadata {
             None => {}
-            Some(None) => next.metadata = None,
+            Some(None) => next.metadata.clear(),
             Some(Some(members)) => {
-                let mut metadata = next.metadata.take().map(|map| *map).unwrap_or_default();
                 for (name, value) in members {
                     match value {
-                        Some(value) => metadata.insert(name.clone(), value.clone()),
-                        None => metadata.remove(name),
+                        Some(value) => next.metadata.insert(name.clone(), value.clone()),
+                        None => next.metadata.remove(name),
                     };
                 }
-                next.metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
             }
         }
     }
@@ -136,9 +139,9 @@ pub(super) fn wish_of(record: &Record) -> NewKey {
         scopes: record.scopes.iter().map(ToString::to_string).collect(),
         ttl: None,
         expires_at: None,
-        ip_allow: record.ip_allow.to_vec(),
-        rate_limit: record.rate_limit.as_deref().map(str::to_owned),
-        metadata: record.metadata.as_deref().cloned().unwrap_or_default(),
+        ip_allow: record.rare.ip_allow.to_vec(),
+        rate_limit: record.rare.rate_limit.as_deref().map(str::to_owned),
+        metadata: record.rare.metadata.clone(),
     }
 }
 
@@ -167,13 +170,16 @@ pub(super) fn retired(
         return Err(KeysError::Conflict(why.into()));
     }
     let mut next = record.clone();
-    next.rotated_to = Some(successor.kid.clone());
     let end = now.after(grace);
-    next.grace_until = Some(record.expires_at.map_or(end, |expiry| expiry.min(end)));
+    let end = record.expires_at.map_or(end, |expiry| expiry.min(end));
+    next.rare.edit(|rare| {
+        rare.rotated_to = Some(successor.kid.clone());
+        rare.grace_until = Some(end);
+    });
     next.version = record.version.saturating_add(1);
     let body = serde_json::json!({
         "rotated_to": successor.kid.as_str(),
-        "grace_until": next.grace_until.map(|at| at.to_string()),
+        "grace_until": end.to_string(),
     });
     Ok(Edited { record: next, kind: "key.rotated", body: body.to_string() })
 }
@@ -190,12 +196,12 @@ fn issued_here(record: &Record) -> Result<(), KeysError> {
 fn changes(old: &Record, new: &Record) -> String {
     let mut changes = serde_json::Map::new();
     for (name, old, new) in [
-        ("name", &old.name, &new.name),
-        ("owner", &old.owner, &new.owner),
-        ("rate_limit", &old.rate_limit, &new.rate_limit),
+        ("name", old.name.as_deref(), new.name.as_deref()),
+        ("owner", old.owner.as_deref(), new.owner.as_deref()),
+        ("rate_limit", old.rare.rate_limit.as_deref(), new.rare.rate_limit.as_deref()),
     ] {
         if old != new {
-            changes.insert(name.into(), serde_json::json!({ "from": old.as_deref(), "to": new.as_deref() }));
+            changes.insert(name.into(), serde_json::json!({ "from": old, "to": new }));
         }
     }
     let texts = |items: &[Box<str>]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -203,22 +209,22 @@ fn changes(old: &Record, new: &Record) -> String {
         let change = serde_json::json!({ "from": texts(&old.scopes), "to": texts(&new.scopes) });
         changes.insert("scopes".into(), change);
     }
-    if old.ip_allow != new.ip_allow {
+    if old.rare.ip_allow != new.rare.ip_allow {
         let texts = |items: &[IpNet]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let change = serde_json::json!({ "from": texts(&old.ip_allow), "to": texts(&new.ip_allow) });
+        let change = serde_json::json!({ "from": texts(&old.rare.ip_allow), "to": texts(&new.rare.ip_allow) });
         changes.insert("ip_allow".into(), change);
     }
     for (name, old, new) in
-        [("expires_at", old.expires_at, new.expires_at), ("disabled_at", old.disabled_at, new.disabled_at)]
+        [("expires_at", old.expires_at, new.expires_at), ("disabled_at", old.rare.disabled_at, new.rare.disabled_at)]
     {
         if old != new {
             let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
             changes.insert(name.into(), serde_json::json!({ "from": text(old), "to": text(new) }));
         }
     }
-    if old.metadata != new.metadata {
+    if old.rare.metadata != new.rare.metadata {
         // Whose business the values are is not known here; the names say enough.
-        let names = |record: &Record| record.metadata.iter().flat_map(|map| map.keys().cloned()).collect::<Vec<_>>();
+        let names = |record: &Record| record.rare.metadata.keys().cloned().collect::<Vec<_>>();
         changes.insert("metadata".into(), serde_json::json!({ "from": names(old), "to": names(new) }));
     }
     serde_json::Value::Object(changes).to_string()

@@ -184,14 +184,14 @@ impl Story {
         let until = |at: Option<Timestamp>| at.map_or_else(String::new, |at| format!(" until {at}"));
         let judged = match record.state(now) {
             KeyState::Active => Ok(format!("it is active{}", until(record.expires_at))),
-            KeyState::Retiring => Ok(format!("it was rotated, and is good{}", until(record.grace_until))),
+            KeyState::Retiring => Ok(format!("it was rotated, and is good{}", until(record.rare.grace_until))),
             KeyState::Revoked => {
-                let why = record.revoke_reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-                Err(format!("it was revoked{}{why}", since(record.revoked_at)))
+                let why = record.rare.revoke_reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+                Err(format!("it was revoked{}{why}", since(record.rare.revoked_at)))
             }
-            KeyState::Disabled => Err(format!("it was switched off{}", since(record.disabled_at))),
+            KeyState::Disabled => Err(format!("it was switched off{}", since(record.rare.disabled_at))),
             KeyState::Expired => {
-                let end = record.grace_until.into_iter().chain(record.expires_at).min();
+                let end = record.rare.grace_until.into_iter().chain(record.expires_at).min();
                 Err(format!("its time was over{}", since(end)))
             }
         };
@@ -199,10 +199,10 @@ impl Story {
     }
 
     fn ip(&mut self, record: &Record, need: Need<'_>) {
-        if record.ip_allow.is_empty() {
+        if record.rare.ip_allow.is_empty() {
             return self.step("ip", Ok("it may be used from anywhere".into()));
         }
-        let networks: Vec<String> = record.ip_allow.iter().map(ToString::to_string).collect();
+        let networks: Vec<String> = record.rare.ip_allow.iter().map(ToString::to_string).collect();
         let networks = networks.join(", ");
         self.step(
             "ip",

@@ -107,9 +107,9 @@ impl Keys {
     fn take_in(&self, changes: Changes, read: Instant) -> Vec<Happened> {
         let mut newly_revoked = HashSet::new();
         for row in changes.records {
-            let (kid, is_revoked) = (row.record.kid.clone(), row.record.revoked_at.is_some());
+            let (kid, is_revoked) = (row.record.kid.clone(), row.record.rare.revoked_at.is_some());
             let before = self.index.put_row(row);
-            if is_revoked && before.is_none_or(|before| before.revoked_at.is_none()) {
+            if is_revoked && before.is_none_or(|before| before.rare.revoked_at.is_none()) {
                 newly_revoked.insert(kid);
             }
         }

@@ -3,7 +3,7 @@
 
 use super::hash::{Covers, KeyHash};
 use super::new::NewKey;
-use super::record::Record;
+use super::record::{Extras, Rare, Record};
 use super::{FieldError, KeysError};
 use crate::clock::Timestamp;
 use crate::name::Kid;
@@ -153,14 +153,12 @@ impl Foreign {
             created_by: Some(by.into()),
             expires_at: Some(end),
             last_used_at: None,
-            disabled_at: None,
-            revoked_at: None,
-            revoke_reason: None,
-            rotated_to: None,
-            grace_until: None,
-            ip_allow: wish.ip_allow.into(),
-            rate_limit: wish.rate_limit.map(Into::into),
-            metadata: (!wish.metadata.is_empty()).then(|| Box::new(wish.metadata)),
+            rare: Rare::of(Extras {
+                ip_allow: wish.ip_allow,
+                rate_limit: wish.rate_limit.map(Into::into),
+                metadata: wish.metadata,
+                ..Extras::default()
+            }),
             version: 1,
             hash: Some(hash),
         }

@@ -4,6 +4,7 @@
 use super::format;
 use super::hash::Covers;
 use super::record::{KeyState, Record};
+use super::shared::Shared;
 use super::table::Row;
 use crate::clock::Timestamp;
 use crate::name::Kid;
@@ -27,6 +28,7 @@ pub(super) struct Index {
     /// The ids of keys that were issued elsewhere, by the hash of their whole text.
     foreign: RwLock<HashMap<[u8; 32], Kid>>,
     hasher: RandomState,
+    shared: Shared,
     /// The fingerprints of all rows, added up.
     sum: AtomicI64,
     /// The number of the last event that was taken in.
@@ -73,12 +75,6 @@ impl Counts {
     pub fn by_state(&self) -> impl Iterator<Item = (&'static str, u64)> {
         KeyState::ALL.iter().zip(self.0).map(|(state, count)| (state.as_str(), count))
     }
-
-    /// All keys, whatever their state.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
 }
 
 /// How a row of the database compares with what is here.
@@ -99,6 +95,7 @@ impl Index {
             shards,
             foreign: RwLock::default(),
             hasher: RandomState::new(),
+            shared: Shared::default(),
             sum: AtomicI64::new(0),
             seq: AtomicI64::new(0),
             fresh: AtomicU64::new(0),
@@ -120,6 +117,7 @@ impl Index {
     /// was here before.
     pub(super) fn put_row(&self, row: Row) -> Option<Arc<Record>> {
         let Row { mut record, fingerprint } = row;
+        self.shared.share(&mut record);
         if let Some(hash) = record.hash.as_ref().filter(|hash| hash.covers == Covers::Whole) {
             let mut foreign = self.foreign.write().unwrap_or_else(PoisonError::into_inner);
             foreign.insert(hash.bytes, record.kid.clone());

@@ -41,9 +41,9 @@ impl Filter {
             && self.text.as_deref().is_none_or(|text| {
                 let part = text.to_lowercase();
                 contains(record.kid.as_str(), &part)
-                    || [&record.name, &record.owner]
+                    || [record.name.as_deref(), record.owner.as_deref()]
                         .iter()
-                        .any(|field| field.as_deref().is_some_and(|f| contains(f, &part)))
+                        .any(|field| field.is_some_and(|f| contains(f, &part)))
             })
     }
 

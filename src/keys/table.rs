@@ -194,14 +194,16 @@ macro_rules! record_of {
             created_by: text("created_by")?.map(Into::into),
             expires_at: time("expires_at")?,
             last_used_at: time("last_used_at")?,
-            disabled_at: time("disabled_at")?,
-            revoked_at: time("revoked_at")?,
-            revoke_reason: text("revoke_reason")?.map(Into::into),
-            rotated_to: text("rotated_to")?.as_deref().and_then(|kid| crate::name::Kid::parse(kid).ok()),
-            grace_until: time("grace_until")?,
-            ip_allow: columns::networks(text("ip_allow")?.as_deref()),
-            rate_limit: text("rate_limit")?.map(Into::into),
-            metadata: columns::map(text("metadata")?.as_deref()),
+            rare: crate::keys::Rare::of(crate::keys::Extras {
+                disabled_at: time("disabled_at")?,
+                revoked_at: time("revoked_at")?,
+                revoke_reason: text("revoke_reason")?.map(Into::into),
+                rotated_to: text("rotated_to")?.as_deref().and_then(|kid| crate::name::Kid::parse(kid).ok()),
+                grace_until: time("grace_until")?,
+                ip_allow: columns::networks(text("ip_allow")?.as_deref()),
+                rate_limit: text("rate_limit")?.map(Into::into),
+                metadata: columns::map(text("metadata")?.as_deref()),
+            }),
             version: row.try_get::<Option<i64>, _>("version")?.unwrap_or(1),
             hash: crate::keys::hash::KeyHash::from_columns(
                 row.try_get::<Option<Vec<u8>>, _>("hash")?,
@@ -256,14 +258,12 @@ mod columns {
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
-    pub(super) fn networks(json: Option<&str>) -> Box<[IpNet]> {
+    pub(super) fn networks(json: Option<&str>) -> Vec<IpNet> {
         list(json).iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    #[expect(clippy::box_collection, reason = "most keys have none, and a million of them are held in memory")]
-    pub(super) fn map(json: Option<&str>) -> Option<Box<BTreeMap<String, String>>> {
-        let map: BTreeMap<String, String> = serde_json::from_str(json?).ok()?;
-        (!map.is_empty()).then(|| Box::new(map))
+    pub(super) fn map(json: Option<&str>) -> BTreeMap<String, String> {
+        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
     pub(super) fn write_list<T: ToString>(items: &[T]) -> Option<String> {
@@ -271,7 +271,7 @@ mod columns {
         if texts.is_empty() { None } else { serde_json::to_string(&texts).ok() }
     }
 
-    pub(super) fn write_map(map: Option<&BTreeMap<String, String>>) -> Option<String> {
-        map.and_then(|map| serde_json::to_string(map).ok())
+    pub(super) fn write_map(map: &BTreeMap<String, String>) -> Option<String> {
+        if map.is_empty() { None } else { serde_json::to_string(map).ok() }
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn unknown(index: &Index) -> Verdict {
 
 /// The rate that counts for a key, and whether the policy set it: the lower one wins.
 pub(super) fn rate_for(record: &Record, policy: Option<&Access>) -> Option<(Rate, bool)> {
-    let own = record.rate_limit.as_deref().and_then(Rate::parse);
+    let own = record.rare.rate_limit.as_deref().and_then(Rate::parse);
     match (own, policy.and_then(|policy| policy.rate)) {
         (Some(own), Some(theirs)) => Some((own.lower(theirs), own.lower(theirs) != own)),
         (Some(own), None) => Some((own, false)),
@@ -157,7 +157,7 @@ fn refusal(record: &Record, need: Need<'_>, now: Timestamp) -> Option<Refused> {
         KeyState::Expired => return Some(Refused::Expired),
         KeyState::Active | KeyState::Retiring => {}
     }
-    let from_anywhere = record.ip_allow.is_empty();
+    let from_anywhere = record.rare.ip_allow.is_empty();
     let from_there = need.ip.is_some_and(|ip| record.allows_from(ip));
     if !from_anywhere && !from_there {
         return Some(Refused::IpDenied);

@@ -26,9 +26,9 @@ pub(super) fn begin(app: &Arc<App>, runs_workers: bool) {
     // A process that only runs workers is never asked about a key.
     if app.part == Part::Serve {
         let keeping = Arc::clone(app);
-        app.tasks.spawn_graceful(move |stop| async move { keep_keys(&keeping, &stop).await });
+        app.tasks.spawn_last(move |stop| async move { keep_keys(&keeping, &stop).await });
         let keeping = Arc::clone(app);
-        app.tasks.spawn_graceful(move |stop| async move { keep_others(&keeping, &stop).await });
+        app.tasks.spawn_last(move |stop| async move { keep_others(&keeping, &stop).await });
         news::begin(app);
         compare::begin(app);
         usage::begin(app);

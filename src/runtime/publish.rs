@@ -112,7 +112,7 @@ pub(super) fn key(app: &App, happened: &Happened) {
         _ => "key.updated",
     };
     let record = happened.record.as_deref();
-    let (called, why) = (record.and_then(|r| r.name.as_deref()), record.and_then(|r| r.revoke_reason.as_deref()));
+    let (called, why) = (record.and_then(|r| r.name.as_deref()), record.and_then(|r| r.rare.revoke_reason.as_deref()));
     let data = json!({ "name": called, "reason": why, "by": happened.actor });
     app.events.tell(name, happened.kid.as_str(), data);
 }

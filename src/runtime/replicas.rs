@@ -18,7 +18,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// Begins to tell, until the end; then says that it goes.
 pub(super) fn begin(app: &Arc<App>) {
     let telling = Arc::clone(app);
-    app.tasks.spawn_graceful(move |stop| async move {
+    app.tasks.spawn_last(move |stop| async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = keep_telling(&telling) => {}

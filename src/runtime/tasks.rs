@@ -11,7 +11,13 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// What goes on until all others have ended, and when it has to end.
+    last: TaskTracker,
+    last_stop: CancellationToken,
 }
+
+/// The longest that the last tasks may take to end, once they are told: some write a last batch.
+const LAST_LIMIT: Duration = Duration::from_secs(3);
 
 impl Tasks {
     /// Starts a task that ends by itself, at the latest when everything stops.
@@ -30,6 +36,12 @@ impl Tasks {
         drop(self.tracker.spawn(task(self.stop.clone())));
     }
 
+    /// Starts a task that goes on while the others end, and is told when they have: requests that were accepted are
+    /// answered out of what it keeps.
+    pub fn spawn_last<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce(CancellationToken) -> F) {
+        drop(self.last.spawn(task(self.last_stop.clone())));
+    }
+
     /// Cancelled when everything stops.
     #[must_use]
     pub const fn stopping(&self) -> &CancellationToken {
@@ -39,13 +51,16 @@ impl Tasks {
     /// How many tasks there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.tracker.len()
+        self.tracker.len() + self.last.len()
     }
 
     /// Tells all tasks to stop and waits for them; `false` where some did not end in time.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+        let ended = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        self.last_stop.cancel();
+        self.last.close();
+        tokio::time::timeout(LAST_LIMIT, self.last.wait()).await.is_ok() && ended
     }
 }

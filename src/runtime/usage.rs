@@ -21,7 +21,7 @@ const LAST_LIMIT: Duration = Duration::from_secs(2);
 /// Begins to write, until the end.
 pub(super) fn begin(app: &Arc<App>) {
     let keeping = Arc::clone(app);
-    app.tasks.spawn_graceful(move |stop| async move {
+    app.tasks.spawn_last(move |stop| async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = keep(&keeping) => {}

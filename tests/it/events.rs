@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub struct Listener {
     response: reqwest::Response,
     heard: String,
+    token: String,
 }
 
 #[derive(Debug)]
@@ -21,7 +22,8 @@ impl Listener {
         let token = server.run(&["token", "create", "listener", "--role", "viewer"]).stdout;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut request = http.get(format!("{}/api/admin/events", server.url()));
-        request = request.bearer_auth(String::from_utf8(token).unwrap().trim());
+        let token = String::from_utf8(token).unwrap().trim().to_owned();
+        request = request.bearer_auth(&token);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -30,7 +32,7 @@ impl Listener {
             (response.status().as_u16(), &response.headers()["content-type"]),
             (200, &"text/event-stream".parse().unwrap())
         );
-        Self { response, heard: String::new() }
+        Self { response, heard: String::new(), token }
     }
 
     /// The next event; `None` at the end of the stream.
@@ -137,4 +139,14 @@ async fn a_stream_outlives_the_limit_of_a_request_and_ends_with_the_server() {
     let ended = tokio::task::spawn_blocking(move || server.terminate());
     while listener.next().await.is_some() {}
     assert_eq!(ended.await.unwrap(), Some(0), "a listener does not hold the end up");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_token_is_denied_and_the_others_go_on() {
+    let server = monolith(IN_MEMORY).ready().await;
+    let (mut thief, mut colleague) = (Listener::begin(&server, None).await, Listener::begin(&server, None).await);
+    server.admin().post("/api/admin/tokens/deny", json!({"token": thief.token})).await.ok();
+    while thief.next().await.is_some() {}
+    server.operator().post("/api/admin/api-keys", json!({"name": "later"})).await.ok();
+    colleague.hear("key.created").await;
 }

@@ -1,7 +1,8 @@
 //! How old an answer about a key may be: the news of changes, and what is answered while the keys' database is killed,
 //! paused, restarted or refuses logins. Each database is the test's own, because it is broken.
 
-use crate::harness::{Answer, Api, TestMonolith, monolith};
+use crate::harness::{Answer, Api, TestMonolith, monolith, signal};
+use crate::raw::Raw;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -248,4 +249,29 @@ async fn a_key_that_was_revoked_with_psql_is_found_when_the_database_was_away_ta
     server.viewer().wait_for("/health", told).await;
     assert_eq!(verify(&server.anyone(), &key).await.ok()["code"], "revoked");
     assert!(server.log().contains("were changed in the database without an event"), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_request_that_was_accepted_before_the_end_hears_of_a_revocation_after_it() {
+    let postgres = database();
+    let (leaving, staying) = (on(&postgres, "").await, on(&postgres, "").await);
+    let key = create(&staying).await;
+    let address = leaving.url().trim_start_matches("http://").to_owned();
+    let mut raw = Raw::open(&address).await.unwrap();
+    let body = json!({"key": key}).to_string();
+    let head = "POST /api/keys/verify HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length:";
+    raw.send(&format!("{head} {}\r\n\r\n{body}{head} {}\r\n\r\n", body.len(), body.len())).await.unwrap();
+    assert!(raw.reply().await.unwrap().body.contains("\"valid\":true"));
+    signal(leaving.pid(), "TERM");
+    let mut looks = tokio::time::interval(RATE);
+    while Raw::open(&address).await.is_ok() {
+        looks.tick().await;
+    }
+    let kid = key.split('_').nth(2).unwrap();
+    let receipt = staying.operator().delete(&format!("/api/admin/api-keys/{kid}")).await.ok();
+    assert_eq!((&receipt["replicas_known"], &receipt["complete"]), (&json!(2), &json!(true)), "{receipt}");
+    raw.send(&body).await.unwrap();
+    let reply = raw.reply().await.unwrap();
+    assert!(reply.body.contains("\"revoked\"") && reply.closes, "{reply:?}");
+    assert_eq!(leaving.ended(), Some(0));
 }

@@ -190,3 +190,13 @@ async fn a_file_is_imported_whole_or_told_by_its_lines() {
     assert!(stderr(&again).contains("... and 1100 more"), "{}", stderr(&again));
     assert_eq!(run("nowhere.jsonl", &[]).status.code(), Some(1));
 }
+
+#[tokio::test]
+async fn a_list_in_the_place_of_a_key_is_not_taken_for_its_fields_in_their_order() {
+    let server = monolith(IN_MEMORY).ready().await;
+    let fields = json!(["kong-1", sha256(KONG), "sha256", null, "kong"]);
+    let wanted = json!({"keys": [fields], "dry_run": false});
+    let refusal = server.admin().post("/api/admin/api-keys/import", wanted).await.refused(422, "invalid");
+    assert_eq!(refusal["errors"][0]["key"], "keys[0]", "{refusal}");
+    assert_eq!(code(&server, KONG).await, "malformed");
+}

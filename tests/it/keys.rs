@@ -92,6 +92,8 @@ async fn a_changing_life(server: &TestMonolith) {
     stale.refused(412, "stale");
     patch(json!({"name": ""})).await.refused(422, "invalid");
     patch(json!({"kid": "mine"})).await.refused(422, "invalid");
+    let refusal = patch(json!({"state": null})).await.refused(422, "invalid");
+    assert_eq!(refusal["errors"][0]["key"], "state", "JSON it is: {refusal}");
 
     assert_eq!(patch(json!({"state": "disabled"})).await.ok()["state"], "disabled");
     assert_eq!(verdict(server, json!({"key": key})).await["code"], "disabled");

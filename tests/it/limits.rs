@@ -121,3 +121,22 @@ async fn f93_a_redis_that_is_paused_killed_or_new_costs_neither_a_refusal_nor_th
     assert!(log.contains("each allows its share") && log.contains("holds across replicas again"), "{log}");
     assert!(log.matches("each allows its share").count() <= 4, "it is told once, not with each use: {log}");
 }
+
+#[tokio::test]
+async fn f93_replicas_that_lost_their_redis_allow_their_shares_and_together_the_limit() {
+    let (postgres, redis) = (Postgres::start().unwrap(), Redis::start().unwrap());
+    let (one, two) = (base(&postgres, &redis).ready().await, base(&postgres, &redis).ready().await);
+    redis.kill().unwrap();
+    let give_up = Instant::now() + crate::harness::PATIENCE;
+    loop {
+        let limited = key(&one, "10/d").await;
+        known_to(&two, &limited).await;
+        let sum = allowed(&[&one, &two], &limited, 40).await;
+        assert!((10..=20).contains(&sum), "{sum} uses of ten were allowed");
+        // Until each has counted the other, its share is all of it.
+        if sum == 10 {
+            break;
+        }
+        assert!(Instant::now() < give_up, "together they allow {sum} uses of ten");
+    }
+}

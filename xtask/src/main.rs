@@ -5,6 +5,8 @@
 
 /// The chaos proof of scheduled work.
 mod chaos;
+/// The description of the API, held against it.
+mod schemathesis;
 /// The steps of a test run.
 mod steps;
 
@@ -31,6 +33,7 @@ enum Chore {
     Test(Test),
     Servers(Servers),
     Chaos(chaos::Chaos),
+    Schemathesis(schemathesis::Schemathesis),
     /// Install the stand-in for MongoDB (Python 3 with venv) where it is missing
     StandIn,
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => Ok(arguments.run()),
         Chore::Servers(arguments) => arguments.run().map(|()| true),
         Chore::Chaos(arguments) => arguments.run().map(|()| true),
+        Chore::Schemathesis(arguments) => arguments.run().map(|()| true),
         Chore::StandIn => StandIn::install().map(|stand_in| println!("nx-27017 {}", stand_in.version())).map(|()| true),
     };
     match done {

@@ -2,8 +2,12 @@
 //! No key travels here.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Problem, Time};
 
@@ -13,6 +17,7 @@ use super::{Problem, Time};
 #[serde(deny_unknown_fields)]
 pub struct ImportKeys {
     /// One each.
+    #[serde(deserialize_with = "objects")]
     pub keys: Vec<ImportKey>,
     /// Only say what would be taken over. It has no default: nobody imports by leaving something out.
     pub dry_run: bool,
@@ -84,4 +89,32 @@ pub struct ImportRefusal {
     pub kid: String,
     /// What is wrong with it.
     pub errors: Vec<Problem>,
+}
+
+/// Takes each as an object only: serde takes a list for the fields of a struct in their order, and nobody means that.
+fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ImportKey>, D::Error> {
+    let list = Vec::<Object<ImportKey>>::deserialize(deserializer)?;
+    Ok(list.into_iter().map(|Object(key)| key).collect())
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
 }

@@ -188,6 +188,7 @@ pub struct KeysQuery {
 pub struct PatchKey {
     /// A new name; it cannot be cleared.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub name: Option<String>,
     /// A new owner.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -197,6 +198,7 @@ pub struct PatchKey {
     pub scopes: Option<Option<Vec<String>>>,
     /// `disabled` switches the key off, `active` on; on a revoked key it is refused with 409.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub state: Option<KeyState>,
     /// A new end.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ pub(super) fn complete(openapi: &mut OpenApi) {
     openapi.paths.paths.values_mut().flat_map(operations).for_each(complete_one);
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
     [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
 }

@@ -2,7 +2,7 @@
 //! Whether a key is good is judged, and tested, in `crate::keys`.
 
 use super::*;
-use crate::keys::{Record, Refused};
+use crate::keys::{Rare, Record, Refused};
 use crate::name::Kid;
 use std::time::Duration;
 
@@ -13,19 +13,12 @@ fn record(full: bool) -> Arc<Record> {
         name: full.then(|| "bench \"x\"".into()),
         owner: full.then(|| "team".into()),
         environment: full.then_some(Environment::Live),
-        scopes: if full { Box::new(["orders:read".into(), "a".into()]) } else { Box::default() },
+        scopes: if full { ["orders:read".into(), "a".into()].into() } else { [].into() },
         created_at: at,
         created_by: None,
         expires_at: full.then_some(at),
         last_used_at: None,
-        disabled_at: None,
-        revoked_at: None,
-        revoke_reason: None,
-        rotated_to: None,
-        grace_until: None,
-        ip_allow: Box::default(),
-        rate_limit: None,
-        metadata: None,
+        rare: Rare::default(),
         version: 1,
         hash: None,
     })
