@@ -17,6 +17,7 @@ mod headers; // what every answer carries
 mod health; // /health, /health/live, /health/ready
 mod import; // /api/admin/api-keys/import and /explain
 mod keys; // /api/admin/api-keys
+mod late; // the time limit of each header
 mod listen; // the accept loop of a socket
 mod logs; // /api/admin/logs
 mod manners; // request ids, time-outs, panics: around every request

@@ -1,6 +1,7 @@
 //! One connection: its protocol, its time limits, and an end after an answer rather than in the middle of a request.
 //! Which request it is and what comes of it is `manners` and the routes.
 
+use super::late::Alarm;
 use super::manners::Manners;
 use crate::runtime::sockets::Ending;
 use futures_util::future::BoxFuture;
@@ -24,8 +25,6 @@ use tokio_util::task::TaskTracker;
 
 /// The largest header section, in bytes: a token of 4 KiB, a key, and what gateways add.
 const MAX_HEADER: usize = 32 * 1024;
-/// The most header lines of a request.
-const MAX_HEADERS: usize = 100;
 /// The most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 200;
 
@@ -155,13 +154,15 @@ where
     }
 }
 
+/// More than 100 header lines are refused by hyper of its own accord; said here once more, each request would cost more.
 fn protocol(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
+        .timer(Alarm::new())
+        // Answers are small: one buffer and one plain write are cheaper than a list of buffers.
+        .writev(false)
         .header_read_timeout(header_timeout)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER);
     builder
         .http2()
