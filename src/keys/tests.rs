@@ -267,3 +267,31 @@ async fn a_database_that_lost_its_last_events_is_followed_from_where_it_is() {
     keys.follow(drop).await.unwrap();
     assert_eq!(code(&keys, kept.key.unwrap().expose()), Some("revoked"), "the event that has an old number is seen");
 }
+
+#[tokio::test]
+async fn a_key_is_the_same_whether_it_is_read_alone_or_with_all_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, now) = (keys_on(file(&folder)).await, Timestamp::now());
+    let full = NewKey {
+        name: "\"full\" \u{e9}\\".into(),
+        owner: Some("team".into()),
+        scopes: vec!["orders:read".into(), "orders:*".into()],
+        ip_allow: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        rate_limit: Some("100/s".into()),
+        metadata: [("a\"b".to_owned(), "c\nd".to_owned())].into(),
+        ..NewKey::default()
+    };
+    let made = one.create(full, &ann(), None, now).await.unwrap().record;
+    let successor = one.rotate(&made.kid, Duration::from_secs(60), &ann(), now).await.unwrap().record;
+    one.revoke(&made.kid, Some("over"), &ann(), now).await.unwrap();
+    let off = Patch { enabled: Some(false), ..Patch::default() };
+    one.patch(&successor.kid, &off, &ann(), now).await.unwrap();
+    edit(&folder, "insert into api_keys (kid, created_at) values ('of-elsewhere', 1700000000000)").await;
+    let (alone, all) = (one, keys_on(file(&folder)).await);
+    for kid in [&made.kid, &successor.kid] {
+        assert_eq!(all.get(kid).unwrap(), alone.get(kid).unwrap());
+    }
+    let bare = all.get(&crate::name::Kid::parse("of-elsewhere").unwrap()).unwrap();
+    assert_eq!((&bare.name, &bare.hash, bare.scopes.len(), bare.version), (&None, &None, 0, 1));
+    assert_eq!(all.compare().await.unwrap(), None);
+}

@@ -1,6 +1,8 @@
 //! The statements for SQLite. Times are milliseconds since the epoch; writers begin with `begin immediate`.
 //! Their meaning is in `table`; nothing is decided here.
 
+mod all; // every row as one text
+
 use super::{
     Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
     revoked_body, told_of,
@@ -29,15 +31,14 @@ macro_rules! columns_of_a_record {
 }
 
 pub(super) async fn load(sqlite: &Sqlite, take: Take<'_>) -> Result<i64, StoreError> {
-    const ALL: &str = concat!("select ", columns_of_a_record!(), " from api_keys");
     sqlite
         .call_within("loading the keys", LOAD_LIMIT, async |c| {
             let mut tx = c.begin().await?;
             let seq: i64 =
                 sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
-            let mut rows = sqlx::query(ALL).fetch(&mut *tx);
+            let mut rows = sqlx::query(all::ALL).fetch(&mut *tx);
             while let Some(row) = rows.try_next().await? {
-                take(row_of(&row)?);
+                take(all::row_of(&row)?);
             }
             Ok(seq)
         })
