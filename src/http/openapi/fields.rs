@@ -37,7 +37,7 @@ const SORT: &str = "^-?(created_at|expires_at|last_used_at|name|owner)$";
 /// The most scopes, and the longest of them.
 const SCOPES: (usize, usize) = (64, crate::settings::access::MAX_SCOPE);
 
-/// Fields of bodies.
+/// Fields of bodies. Those of a key to import are not among them: one that does not fit is told of, and the others are taken.
 const BODIES: &[(&str, &str, Rule)] = &[
     ("CreateKey", "name", Rule::Text(200)),
     ("CreateKey", "owner", Rule::Text(200)),
@@ -51,12 +51,6 @@ const BODIES: &[(&str, &str, Rule)] = &[
     ("PatchKey", "ip_allow", Rule::Few(64)),
     ("PatchKey", "rate_limit", Rule::Rate),
     ("ImportKeys", "keys", Rule::Some(crate::keys::MAX_IMPORT)),
-    ("ImportKey", "algorithm", Rule::Words("^(sha256|hmac-sha256)$")),
-    ("ImportKey", "name", Rule::Text(200)),
-    ("ImportKey", "owner", Rule::Text(200)),
-    ("ImportKey", "scopes", Rule::Scopes),
-    ("ImportKey", "ip_allow", Rule::Few(64)),
-    ("ImportKey", "rate_limit", Rule::Rate),
     ("RotateKey", "grace", Rule::Length),
     ("BulkRevoke", "reason", Rule::Printable(500)),
     ("DenyToken", "reason", Rule::Printable(500)),
@@ -119,7 +113,7 @@ fn parameters(item: &mut PathItem) -> impl Iterator<Item = &mut Parameter> {
 /// OpenAPI knows no unsigned format, and half of our numbers would not be of the signed one.
 fn whole_number(schema: &mut Schema) {
     let Schema::Object(number) = schema else { return };
-    let is_unsigned = matches!(number.minimum, Some(Number::Int(0 | 1) | Number::UInt(0 | 1)));
+    let is_unsigned = number.minimum.is_some();
     let is_short = matches!(&number.format, Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Int32)));
     if is_unsigned && is_short {
         number.format = Some(SchemaFormat::Custom("uint32".into()));
