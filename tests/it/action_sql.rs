@@ -82,7 +82,7 @@ async fn an_endless_statement_on_the_embedded_database_is_interrupted_and_leaves
 async fn statements_that_are_more_than_connections_wait_and_cost_no_run_its_lease() {
     let postgres = Postgres::start().unwrap();
     let store = format!(
-        "[stores.main]\nkind = \"postgres\"\nurl = \"{}\"\nmax_connections = 2\nconnect_timeout = \"1s\"\n",
+        "[stores.main]\nkind = \"postgres\"\nurl = \"{}\"\nmax_connections = 1\nconnect_timeout = \"1s\"\n",
         postgres.url()
     );
     let action = "run = { kind = \"sql\", store = \"main\", statement = \"select pg_sleep(4) as a_long_sleep\" }";
