@@ -28,6 +28,8 @@ use stage::Stage;
 
 /// How long what is under way at the end may take.
 const SETTLE: Duration = Duration::from_secs(5);
+/// For how long beyond a lease nothing happens after a kill that is left alone.
+const CALM: Duration = Duration::from_secs(3);
 /// How long Postgres hangs, once: shorter than a statement may take.
 const HANG: Duration = Duration::from_secs(8);
 
@@ -89,6 +91,9 @@ struct Storm {
     /// Every so many kills Postgres is killed and started again
     #[arg(long, default_value_t = 25)]
     restart_every: usize,
+    /// One kill in so many is left alone before and after, so that its takeover is held to the bound
+    #[arg(long, default_value_t = 25)]
+    calm_every: usize,
     /// For how many seconds Postgres is stopped once, half way
     #[arg(long, default_value_t = 30)]
     outage: u64,
@@ -154,7 +159,9 @@ impl Storm {
     fn blow(&self, fleet: &mut Fleet, stage: &Stage) -> Result<()> {
         let mut chance = Chance(self.seed);
         for n in 1..=self.kills {
-            rest(Duration::from_secs(self.every));
+            // Not with the other rare blows, which come at multiples.
+            let is_calm = is_turn(n + self.calm_every / 2, self.calm_every) && !is_turn(n, self.freeze_every);
+            rest(Duration::from_secs(if is_calm { self.every.max(self.lease + 1) } else { self.every }));
             let victim = chance.below(self.processes());
             if is_turn(n, self.freeze_every) {
                 fleet.freeze(victim, Duration::from_secs(self.lease + 2))?;
@@ -162,6 +169,9 @@ impl Storm {
                 fleet.kill(victim)?;
             }
             self.break_the_store(n, fleet, stage)?;
+            if is_calm {
+                rest(Duration::from_secs(self.lease) + CALM);
+            }
             if n % 10 == 0 {
                 println!("{n} of {}", self.kills);
             }

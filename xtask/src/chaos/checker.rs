@@ -80,10 +80,12 @@ fn figures(history: &History) {
     };
     let seconds = (span(|run| run.tick) / 1_000).max(1);
     say(count(history.runs.len()) / seconds, "runs recorded each second, on average");
-    say(
-        takeovers(history).into_iter().map(|(_, after)| after).max().unwrap_or(0),
-        "ms at most from a kill to the next attempt",
-    );
+    let takeovers = takeovers(history);
+    let longest =
+        |of: &dyn Fn(&Takeover<'_>) -> bool| takeovers.iter().filter(|one| of(one)).map(|one| one.after).max();
+    say(longest(&|_| true).unwrap_or(0), "ms at most from a kill to the next attempt");
+    say(count(takeovers.iter().filter(|one| !one.disturbed).count()), "takeovers that nothing else disturbed");
+    say(longest(&|one| !one.disturbed).unwrap_or(0), "ms at most of them");
     lateness(history);
 }
 
@@ -279,8 +281,17 @@ impl<'h> Excuses<'h> {
     }
 }
 
-/// Attempts that died with their replica, and how long after the kill the next one began; the run's id.
-fn takeovers(history: &History) -> Vec<(&str, i64)> {
+/// An attempt that died with its replica, and the next one.
+struct Takeover<'h> {
+    run: &'h str,
+    replica: &'h str,
+    /// From the kill to the next attempt.
+    after: i64,
+    /// Something else happened near: another kill may have met the one that took over.
+    disturbed: bool,
+}
+
+fn takeovers(history: &History) -> Vec<Takeover<'_>> {
     let killed: HashMap<&str, i64> = history
         .events
         .iter()
@@ -294,34 +305,21 @@ fn takeovers(history: &History) -> Vec<(&str, i64)> {
                 && crashed(one)
                 && let Some(at) = killed.get(one.replica.as_str())
             {
-                all.push((run, next.started - at));
+                let disturbed = history.events.iter().any(|event| {
+                    event.what != What::Started
+                        && (event.replica != one.replica || event.what != What::Killed)
+                        && (at - history.lease..=next.started).contains(&event.at)
+                });
+                all.push(Takeover { run, replica: &one.replica, after: next.started - at, disturbed });
             }
         }
     }
     all
 }
 
-/// Only a takeover that nothing else disturbed is held to the bound: another kill may have met the one that took over.
+/// Only a takeover that nothing else disturbed is held to the bound.
 fn late_takeover(history: &History) -> Vec<String> {
-    let killed =
-        |attempt: &str| history.events.iter().find(|event| event.what == What::Killed && event.replica == attempt);
-    let bound = history.lease + TAKEOVER;
-    let mut breaches = Vec::new();
-    for (run, attempts) in by_run(history) {
-        for pair in attempts.windows(2) {
-            let [one, next] = pair else { continue };
-            let Some(kill) = Some(one).filter(|one| crashed(one)).and_then(|one| killed(&one.replica)) else {
-                continue;
-            };
-            let disturbed = history.events.iter().any(|event| {
-                event.what != What::Started
-                    && (event.replica != kill.replica || event.what != What::Killed)
-                    && (kill.at - history.lease..=next.started).contains(&event.at)
-            });
-            if next.started - kill.at > bound && !disturbed {
-                breaches.push(format!("run {run}: {} ms after the end of {}", next.started - kill.at, kill.replica));
-            }
-        }
-    }
-    breaches
+    let late = |takeover: &Takeover<'_>| !takeover.disturbed && takeover.after > history.lease + TAKEOVER;
+    let breaches = takeovers(history).into_iter().filter(late);
+    breaches.map(|late| format!("run {}: {} ms after the end of {}", late.run, late.after, late.replica)).collect()
 }
