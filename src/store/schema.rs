@@ -56,6 +56,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0008_queue.sql"),
         sqlite: include_str!("../../migrations/sqlite/0008_queue.sql"),
     },
+    Migration {
+        version: 9,
+        name: "0009_held",
+        postgres: include_str!("../../migrations/postgres/0009_held.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0009_held.sql"),
+    },
 ];
 
 /// Who holds this number in Postgres is migrating ("monolith" in ASCII, cut to 63 bits).

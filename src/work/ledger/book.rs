@@ -116,15 +116,17 @@ pub(in crate::work) trait Claims: Send {
     /// Those of the runs that are claimed and still have this epoch, locked.
     fn claimed(&mut self, held: &[Holding]) -> impl Future<Output = Answer<Vec<Claimed>>> + Send;
 
-    /// Runs of these workers that are under way, or are caught up with and not at their end.
-    fn open_runs(&mut self, workers: &[&str]) -> impl Future<Output = Answer<Vec<Open>>> + Send;
+    /// What of these workers may stand in the way of a run: all that is under way, all that waits because of it, and, of those that catch
+    /// up, the oldest one that waits.
+    fn open_runs(&mut self, workers: &[&str], catching_up: &[&str]) -> impl Future<Output = Answer<Vec<Open>>> + Send;
 
-    /// Starts attempts.
+    /// Starts attempts; from now on, each lease holds for at least half of its length.
     fn start(
         &mut self,
         starts: &[Starting],
         replica: &str,
-        lease_until: Timestamp,
+        now: Timestamp,
+        lease: Duration,
     ) -> impl Future<Output = Answer<()>> + Send;
 
     /// Ends runs that were not started.

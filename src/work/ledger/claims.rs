@@ -89,7 +89,9 @@ pub(super) async fn start(book: &mut impl Book, ledger: &Ledger, claims: &[Claim
     let now = book.lock_workers(&workers).await?;
     let held = book.claimed(&holdings(claims)).await?;
     let held: HashMap<RunId, Claimed> = held.into_iter().map(|row| (row.id, row)).collect();
-    let mut open = in_the_way(book.open_runs(&workers).await?);
+    let late = |claim: &&Claim| held.get(&claim.run).is_some_and(|row| row.late);
+    let catching_up = names(claims.iter().filter(late));
+    let mut open = in_the_way(book.open_runs(&workers, &catching_up).await?);
     let mut judged = Judged::default();
     let mut starts = Vec::with_capacity(claims.len());
     for claim in claims {
@@ -100,7 +102,7 @@ pub(super) async fn start(book: &mut impl Book, ledger: &Ledger, claims: &[Claim
             Some(row) => judged.judge(claim, row, others, now),
         });
     }
-    book.start(&judged.starting, ledger.replica(), now.after(ledger.lease)).await?;
+    book.start(&judged.starting, ledger.replica(), now, ledger.lease).await?;
     for (held, reason) in [(&judged.waiting, None), (&judged.queued, Some(OVERLAP))] {
         if !held.is_empty() {
             book.put_back(held, reason).await?;

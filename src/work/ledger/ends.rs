@@ -145,7 +145,8 @@ fn policy(workers: &Workers, row: &Expired) -> Option<Policy> {
     workers.get(row.worker.as_str()).map(|worker| worker.policy)
 }
 
-/// What was not started goes back at no cost; a crash in the middle is counted, and the last one loses the run.
+/// What was not started goes back at no cost; a crash in the middle is counted, and the last one loses the run. Either keeps its place
+/// among what waits: a takeover does not stand behind everything that became due meanwhile.
 fn judge(row: &Expired, policy: Option<Policy>, now: Timestamp) -> Crash {
     let crashes = row.crashes + i64::from(row.running);
     let next = match policy {
@@ -161,7 +162,6 @@ fn judge(row: &Expired, policy: Option<Policy>, now: Timestamp) -> Crash {
         crashes,
         attempt: row.attempt,
         finished_at: next.is_final().then_some(now.millis()),
-        available_at: if row.running { now.millis() } else { 0 },
         outcome: row.running.then_some(CRASHED),
         error: row.running.then_some("its replica stopped renewing the lease"),
     }

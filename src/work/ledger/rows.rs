@@ -104,7 +104,27 @@ macro_rules! record_row {
     }};
 }
 
-pub(super) use {record_row, run_view, stored_row, tick_row};
+/// Every run that was started, and every one that is claimed or waits because of another: few, however much waits. It is the condition of
+/// an index word by word, and names no column that a start changes.
+macro_rules! under_way {
+    () => {
+        "finished_at is null and (lease_until is not null or tries > 0 or crashes > 0 or reason is not null)"
+    };
+}
+
+/// The oldest run that a worker is to catch up with; `w.name` is the worker's. It is found by an index of its own.
+macro_rules! oldest_late {
+    ($id:literal) => {
+        concat!(
+            "(select id from work_run where worker = w.name and late and lease_until is null and finished_at is null
+               order by due_at, ",
+            $id,
+            " limit 1)"
+        )
+    };
+}
+
+pub(super) use {oldest_late, record_row, run_view, stored_row, tick_row, under_way};
 
 /// How many there are of each.
 pub(super) fn tallied(names: Vec<String>) -> Vec<(String, u64)> {

@@ -220,8 +220,6 @@ pub(in crate::work) struct Crash {
     pub(in crate::work::ledger) crashes: i64,
     pub(in crate::work::ledger) attempt: i64,
     pub(in crate::work::ledger) finished_at: Option<i64>,
-    /// It may start from then on, if that is later than what was written before.
-    pub(in crate::work::ledger) available_at: i64,
     /// How the attempt ended, where one was under way.
     pub(in crate::work::ledger) outcome: Option<&'static str>,
     pub(in crate::work::ledger) error: Option<&'static str>,

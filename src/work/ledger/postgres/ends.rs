@@ -128,16 +128,14 @@ impl Ends for PostgresBook<'_> {
         }
         sqlx::query(concat!(
             "with j as (select * from json_to_recordset($1::json) as x(id text, state text, reason text, crashes bigint, attempt bigint,
-               finished_at bigint, available_at bigint, outcome text, error text)),
+               finished_at bigint, outcome text, error text)),
              attempts as (update work_attempt a set finished_at = ",
             at!("$2::bigint"),
             ", outcome = j.outcome, error = j.error from j
                where a.run_id = j.id and a.n = j.attempt and a.finished_at is null and j.outcome is not null)
              update work_run r set state = j.state, reason = coalesce(j.reason, r.reason), crashes = j.crashes, finished_at = ",
             at!("j.finished_at"),
-            ", available_at = greatest(r.available_at, ",
-            at!("j.available_at"),
-            "), lease_until = null from j where r.id = j.id"
+            ", lease_until = null from j where r.id = j.id"
         )).persistent(self.keeps)
         .bind(json(crashes))
         .bind(now.millis())

@@ -5,7 +5,7 @@ use super::claims::texts;
 use super::{PostgresBook, at, instant, ms, run_id, small};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, History, RecordRow, Written};
-use crate::work::ledger::rows::{record_row, run_view};
+use crate::work::ledger::rows::{record_row, run_view, under_way};
 use crate::work::run::RunId;
 use crate::work::view::{AttemptView, RunView};
 use sqlx::Row;
@@ -143,10 +143,14 @@ impl History for PostgresBook<'_> {
     }
 
     async fn open(&mut self) -> Answer<Vec<(String, bool, Option<i64>)>> {
+        // Two looks into an index for each worker, however much waits.
         sqlx::query_as(concat!(
-            "select worker, bool_or(state = 'running'), min(case when state <> 'running' then ",
+            "select worker, exists (select 1 from work_run r where r.worker = s.worker and r.state = 'running' and ",
+            under_way!(),
+            "), (select ",
             ms!("available_at"),
-            " end) from work_run where finished_at is null group by worker"
+            " from work_run r where r.worker = s.worker and r.finished_at is null and r.state <> 'running'
+               order by r.available_at limit 1) from work_schedule s where retired_at is null"
         ))
         .persistent(self.keeps)
         .fetch_all(&mut *self.connection)

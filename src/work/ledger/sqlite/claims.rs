@@ -4,6 +4,7 @@
 use super::run_id;
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, Candidate, Claimed, Claims, Holding, Open, Starting, json, millis};
+use crate::work::ledger::rows::{oldest_late, under_way};
 use crate::work::run::RunId;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 impl Claims for SqliteConnection {
     async fn waits(&mut self, until: Timestamp) -> Answer<bool> {
         sqlx::query_scalar(
-            "select exists (select 1 from work_run where state in ('queued', 'retrying') and available_at <= $1)",
+            "select exists (select 1 from work_run where lease_until is null and finished_at is null and available_at <= $1)",
         )
         .bind(until.millis())
         .fetch_one(self)
@@ -20,13 +21,14 @@ impl Claims for SqliteConnection {
 
     async fn candidates(&mut self, horizon: Duration, not: &[String], limit: i64) -> Answer<Vec<Candidate>> {
         let rows = sqlx::query(
-            "select id, worker, spec_hash, kind, tick_at, available_at, late, epoch from work_run r
-             where state in ('queued', 'retrying') and available_at <= cast(unixepoch('subsec') * 1000 as integer) + $1
+            concat!("select id, worker, spec_hash, kind, tick_at, available_at, late, epoch from work_run r
+             where lease_until is null and finished_at is null and available_at <= cast(unixepoch('subsec') * 1000 as integer) + $1
                and worker || ':' || spec_hash not in (select value from json_each($2))
-               and (late = 0 or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id
-                    and o.finished_at is null and (o.started_at is not null or o.late and o.state = 'claimed')))
-             order by available_at, id limit $3",
-        )
+               and (late = 0 or not exists (select 1 from work_run o where o.worker = r.worker and o.id <> r.id and ",
+            under_way!(),
+            " and (o.started_at is not null or o.late and o.state = 'claimed')))
+             order by available_at, id limit $3"
+        ))
         .bind(millis(horizon))
         .bind(json(not))
         .bind(limit)
@@ -74,13 +76,19 @@ impl Claims for SqliteConnection {
         rows.into_iter().map(claimed).collect()
     }
 
-    async fn open_runs(&mut self, workers: &[&str]) -> Answer<Vec<Open>> {
+    async fn open_runs(&mut self, workers: &[&str], catching_up: &[&str]) -> Answer<Vec<Open>> {
         type Row = (String, String, i64, bool, bool, bool);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sqlx::query_as(concat!(
             "select id, worker, due_at, started_at is not null, late, reason is not null from work_run
-             where worker in (select value from json_each($1)) and finished_at is null and (started_at is not null or late)",
-        )
+             where worker in (select value from json_each($1)) and (started_at is not null or late) and ",
+            under_way!(),
+            " union select id, worker, due_at, started_at is not null, late, reason is not null from work_run
+             where id in (select ",
+            oldest_late!("id"),
+            " from (select value as name from json_each($2)) as w)"
+        ))
         .bind(json(workers))
+        .bind(json(catching_up))
         .fetch_all(self)
         .await?;
         let open = |(id, worker, due_at, started, late, queued): Row| {
@@ -89,7 +97,7 @@ impl Claims for SqliteConnection {
         rows.into_iter().map(open).collect()
     }
 
-    async fn start(&mut self, starts: &[Starting], replica: &str, lease_until: Timestamp) -> Answer<()> {
+    async fn start(&mut self, starts: &[Starting], replica: &str, now: Timestamp, lease: Duration) -> Answer<()> {
         let starts = json(starts);
         sqlx::query(
             "update work_run set state = 'running', reason = null, attempt = j.value ->> 'attempt',
@@ -97,7 +105,7 @@ impl Claims for SqliteConnection {
              from json_each($1) j where work_run.id = j.value ->> 'id'",
         )
         .bind(&starts)
-        .bind(lease_until.millis())
+        .bind(now.after(lease).millis())
         .execute(&mut *self)
         .await?;
         sqlx::query(

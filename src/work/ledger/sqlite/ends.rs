@@ -108,7 +108,7 @@ impl Ends for SqliteConnection {
         let crashes = json(crashes);
         sqlx::query(
             "update work_run set state = j.value ->> 'state', reason = coalesce(j.value ->> 'reason', reason), crashes = j.value ->> 'crashes',
-               finished_at = j.value ->> 'finished_at', available_at = max(available_at, j.value ->> 'available_at'), lease_until = null
+               finished_at = j.value ->> 'finished_at', lease_until = null
              from json_each($1) j where work_run.id = j.value ->> 'id'",
         )
         .bind(&crashes)

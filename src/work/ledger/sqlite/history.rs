@@ -6,7 +6,7 @@ use super::{instant, run_id, small};
 use crate::clock::Timestamp;
 use crate::work::ledger::book::{Answer, History, RecordRow, Written, json};
 use crate::work::ledger::reads::hour_of;
-use crate::work::ledger::rows::run_view;
+use crate::work::ledger::rows::{run_view, under_way};
 use crate::work::run::RunId;
 use crate::work::view::{AttemptView, RunView};
 use sqlx::{Row, SqliteConnection};
@@ -97,10 +97,13 @@ impl History for SqliteConnection {
     }
 
     async fn open(&mut self) -> Answer<Vec<(String, bool, Option<i64>)>> {
-        sqlx::query_as(
-            "select worker, max(state = 'running'), min(case when state <> 'running' then available_at end)
-             from work_run where finished_at is null group by worker",
-        )
+        // Two looks into an index for each worker, however much waits.
+        sqlx::query_as(concat!(
+            "select worker, exists (select 1 from work_run r where r.worker = s.worker and r.state = 'running' and ",
+            under_way!(),
+            "), (select available_at from work_run r where r.worker = s.worker and r.finished_at is null and r.state <> 'running'
+               order by r.available_at limit 1) from work_schedule s where retired_at is null"
+        ))
         .fetch_all(self)
         .await
     }
