@@ -87,8 +87,10 @@ async fn whole<B>(mut body: B, limit: usize, expects: bool) -> Result<Bytes, Api
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let detail = format!("the body is larger than {limit} bytes (server.body_limit)");
-    let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail.clone());
+    let too_large = || {
+        let detail = format!("the body is larger than {limit} bytes (server.body_limit)");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit && (expects || announced > limit.saturating_add(MAX_DISCARDED)) {
         return Err(too_large());

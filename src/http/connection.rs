@@ -2,7 +2,7 @@
 //! Which request it is and what comes of it is `manners` and the routes.
 
 use super::late::Alarm;
-use super::manners::Manners;
+use super::manners::{Guest, Manners};
 use crate::runtime::sockets::Ending;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -120,10 +120,10 @@ where
     let heard = Arc::new(Heard::default());
     let stopping = manners.app().tasks.stopping().clone();
     let builder = protocol(header_timeout);
-    let hearing = Arc::clone(&heard);
+    let (hearing, guest) = (Arc::clone(&heard), Arc::new(Guest::new(manners, peer)));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         hearing.request(request.version());
-        Arc::clone(&manners).answer(request, peer)
+        Arc::clone(&guest).answer(request)
     });
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     // Only those that were woken are looked at: three tokens that all connections share, asked at each request, cost

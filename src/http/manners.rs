@@ -34,6 +34,9 @@ const MAX_REQUEST_ID: usize = 128;
 /// What the number in an id of ours takes at most, in hexadecimal.
 const NUMBER_DIGITS: usize = 16;
 
+/// How many numbers a connection takes at once for the ids of its requests.
+const NUMBERS: u64 = 256;
+
 /// The id of a request, in its extensions.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) HeaderValue);
@@ -78,49 +81,95 @@ pub(super) struct Manners {
     replica: HeaderValue,
     /// The beginning of the ids that we make: another one in each process.
     prefix: String,
-    made: AtomicU64,
-    /// What every verdict carries; to be completed by the id of its request.
+    /// The numbers that connections have taken.
+    taken: AtomicU64,
+    /// What every verdict carries; to be completed by the id of its request and the replica.
     with_verdict: HeaderMap,
     verdicts: Meter,
+}
+
+/// Whoever is at the other end of one connection. It has its own of what each request touches: two processors that count
+/// in the same place wait for each other.
+pub(super) struct Guest {
+    manners: Arc<Manners>,
+    peer: SocketAddr,
+    replica: HeaderValue,
+    /// The number of the next request; where a stretch begins, it is not taken yet.
+    number: AtomicU64,
+}
+
+impl Guest {
+    pub(super) fn new(manners: Arc<Manners>, peer: SocketAddr) -> Self {
+        // A copy: a clone would be counted where all connections count.
+        let replica = HeaderValue::from_bytes(manners.replica.as_bytes()).unwrap_or(headers::EMPTY);
+        Self { manners, peer, replica, number: AtomicU64::new(0) }
+    }
+
+    /// Answers one request, whatever happens.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Sent>, Infallible> {
+        let origin = Origin { id: RequestId(self.request_id(&request)), peer: Peer(self.peer) };
+        let mut response = self.manners.answer(request, &origin).await;
+        let headers = response.headers_mut();
+        headers.insert(headers::REQUEST_ID, origin.id.0);
+        headers.insert(headers::REPLICA, self.replica.clone());
+        Ok(response)
+    }
+
+    /// The client's own id, where it is one that cannot hurt a log; else a new one.
+    fn request_id(&self, request: &Request<Incoming>) -> HeaderValue {
+        let fine = |id: &&HeaderValue| {
+            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|byte| matches!(byte, 0x21..=0x7e))
+        };
+        request.headers().get(headers::REQUEST_ID).filter(fine).cloned().unwrap_or_else(|| {
+            let prefix = &self.manners.prefix;
+            let mut id = BytesMut::with_capacity(prefix.len() + NUMBER_DIGITS);
+            id.extend_from_slice(prefix.as_bytes());
+            // Writing into a buffer that grows cannot fail.
+            let _infallible = write!(id, "{:08x}", self.next_number());
+            HeaderValue::from_maybe_shared(id.freeze()).unwrap_or(HeaderValue::from_static("-"))
+        })
+    }
+
+    /// Only the task of the connection asks: no two ask at once.
+    fn next_number(&self) -> u64 {
+        let mut number = self.number.load(Ordering::Relaxed);
+        if number.is_multiple_of(NUMBERS) {
+            number = self.manners.taken.fetch_add(NUMBERS, Ordering::Relaxed);
+        }
+        self.number.store(number + 1, Ordering::Relaxed);
+        number
+    }
 }
 
 impl Manners {
     pub(super) fn new(app: Arc<App>, routers: Arc<Routers>, door: Door, ending: Ending) -> Self {
         let replica = HeaderValue::from_str(&app.replica).unwrap_or(HeaderValue::from_static("monolith"));
         let prefix: String = uuid::Uuid::now_v7().simple().to_string().chars().skip(16).collect();
-        let (with_verdict, verdicts) = (with_verdict(&replica), Meter::new(&app.metrics, verify::PATH));
-        Self { app, routers, door, ending, replica, prefix, made: AtomicU64::new(0), with_verdict, verdicts }
+        let (with_verdict, verdicts) = (with_verdict(), Meter::new(&app.metrics, verify::PATH));
+        Self { app, routers, door, ending, replica, prefix, taken: AtomicU64::new(0), with_verdict, verdicts }
     }
 
     pub(super) const fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Answers one request, whatever happens.
-    pub(super) async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Result<Response<Sent>, Infallible> {
-        let origin = Origin { id: RequestId(self.request_id(&request)), peer: Peer(peer) };
+    async fn answer(&self, request: Request<Incoming>, origin: &Origin) -> Response<Sent> {
         let is_http1 = request.version() < Version::HTTP_2;
         let (limit, way, is_secure) = {
             let snapshot = self.app.snapshot();
             let server = &snapshot.settings.server;
             (limit(&request, server), self.way(&request, server), snapshot.tls.is_some())
         };
-        let mut response = self.in_time(request, way, &origin, limit).await;
+        let mut response = self.in_time(request, way, origin, limit).await;
         let headers = response.headers_mut();
         if is_secure {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, headers::ONLY_SECURE);
         }
-        headers.insert(headers::REQUEST_ID, origin.id.0);
-        headers.insert(headers::REPLICA, self.replica.clone());
         if is_http1 && (self.ending.is_leaving() || self.app.is_draining()) {
             // Its client comes again on a socket that stays, or at another replica.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        response
     }
 
     /// Answers within the limit, whatever a handler does.
@@ -173,30 +222,15 @@ impl Manners {
         self.verdicts.count(&Method::POST, response.status(), began);
         response
     }
-
-    /// The client's own id, where it is one that cannot hurt a log; else a new one.
-    fn request_id(&self, request: &Request<Incoming>) -> HeaderValue {
-        let fine = |id: &&HeaderValue| {
-            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|byte| matches!(byte, 0x21..=0x7e))
-        };
-        request.headers().get(headers::REQUEST_ID).filter(fine).cloned().unwrap_or_else(|| {
-            let number = self.made.fetch_add(1, Ordering::Relaxed);
-            let mut id = BytesMut::with_capacity(self.prefix.len() + NUMBER_DIGITS);
-            id.extend_from_slice(self.prefix.as_bytes());
-            // Writing into a buffer that grows cannot fail.
-            let _infallible = write!(id, "{number:08x}");
-            HeaderValue::from_maybe_shared(id.freeze()).unwrap_or(HeaderValue::from_static("-"))
-        })
-    }
 }
 
 /// With room for what is added to it: a map that has to grow hashes everything again.
-fn with_verdict(replica: &HeaderValue) -> HeaderMap {
+fn with_verdict() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(headers::MOST + 1);
     headers.insert(header::CONTENT_TYPE, verify::JSON);
     headers::add(&mut headers);
-    headers.insert(headers::REPLICA, replica.clone());
     headers.insert(headers::REQUEST_ID, headers::EMPTY);
+    headers.insert(headers::REPLICA, headers::EMPTY);
     headers
 }
 

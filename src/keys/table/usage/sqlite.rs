@@ -8,24 +8,38 @@ use crate::keys::usage::{Tally, Used, midnight};
 use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
 use sqlx::{Connection, Row};
+use std::collections::BTreeMap;
 
 pub(super) async fn write(sqlite: &Sqlite, tallies: &[(Kid, Tally)]) -> Result<(), StoreError> {
-    const COUNT: &str = "insert into key_usage (kid, day, outcome, n) values ($1, $2, $3, $4) \
+    // "where true" tells the grammar that "on conflict" is no join.
+    const COUNT: &str = "insert into key_usage (kid, day, outcome, n) \
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true \
         on conflict (kid, day, outcome) do update set n = n + excluded.n";
-    const MOVE_FORWARD: &str =
-        "update api_keys set last_used_at = $2 where kid = $1 and (last_used_at is null or last_used_at < $2 - $3)";
+    const MOVE_FORWARD: &str = "update api_keys set last_used_at = j.value ->> 1 from json_each($1) j \
+        where kid = j.value ->> 0 and (last_used_at is null or last_used_at < (j.value ->> 1) - $2)";
+    let (counts, uses) = (list(rows(tallies)), list(newest(last_uses(tallies)).into_iter()));
     sqlite
         .call("writing how keys are used", async |c| {
             let mut tx = c.begin_with("begin immediate").await?;
-            for (kid, day, outcome, n) in rows(tallies) {
-                sqlx::query(COUNT).bind(kid).bind(day).bind(outcome).bind(n).execute(&mut *tx).await?;
-            }
-            for (kid, at) in last_uses(tallies) {
-                sqlx::query(MOVE_FORWARD).bind(kid).bind(at).bind(WORTH_A_WRITE_MS).execute(&mut *tx).await?;
-            }
+            sqlx::query(COUNT).bind(&counts).execute(&mut *tx).await?;
+            sqlx::query(MOVE_FORWARD).bind(&uses).bind(WORTH_A_WRITE_MS).execute(&mut *tx).await?;
             tx.commit().await
         })
         .await
+}
+
+/// A key that waits for two days has two last uses, of which one statement would take any.
+fn newest<'t>(uses: impl Iterator<Item = (&'t str, i64)>) -> BTreeMap<&'t str, i64> {
+    let mut newest = BTreeMap::new();
+    for (kid, at) in uses {
+        newest.entry(kid).and_modify(|known: &mut i64| *known = at.max(*known)).or_insert(at);
+    }
+    newest
+}
+
+/// One text for one statement: each is a journey to the thread that has the connection.
+fn list(rows: impl Iterator<Item = impl serde::Serialize>) -> String {
+    serde_json::Value::from_iter(rows.map(|row| serde_json::json!(row))).to_string()
 }
 
 pub(super) async fn used_since(sqlite: &Sqlite, since: Timestamp) -> Result<Vec<(Kid, Timestamp)>, StoreError> {
