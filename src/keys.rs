@@ -496,6 +496,12 @@ impl Keys {
         self.index.age()
     }
 
+    /// The same as of an instant that the caller knows: reading the clock is a part of the cost of a verification.
+    #[must_use]
+    pub fn age_at(&self, now: Instant) -> Option<Duration> {
+        self.index.age_at(now)
+    }
+
     /// Whether an id that is not known is surely invalid.
     #[must_use]
     pub fn is_fresh(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The log and the metrics of this process. Installs the one subscriber and lets a reload change its filter and format.
 //! What is worth telling is decided where it happens.
 
+pub mod lanes; // metrics that every request counts in
 pub mod metrics; // every metric by its name, registered once
 pub mod recent; // the last warnings and errors
 

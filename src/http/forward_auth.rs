@@ -116,7 +116,7 @@ async fn decide(app: &App, parts: &Parts, policy: &str) -> Result<HeaderMap, Ref
         Some(key) => app.keys.verify(key, need, now).await,
         None => (Verdict::Malformed, None),
     };
-    app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
+    app.metrics.key_verify.here().observe(began.elapsed().as_secs_f64());
     app.metrics.key_verifications.count(verdict.code().unwrap_or("undecidable"));
     match verdict {
         Verdict::Valid(record) => {

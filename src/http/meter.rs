@@ -1,6 +1,7 @@
 //! Requests counted by method, route and status, with handles that are looked up once per route and not per request.
 //! Labels hold route patterns, never what a caller sent.
 
+use crate::telemetry::lanes::Lanes;
 use crate::telemetry::metrics::{Counter, Metrics};
 use axum::extract::Request;
 use axum::response::Response;
@@ -29,7 +30,7 @@ struct Route {
 
 /// The counters of one method of one route; the status that matters most has a handle of its own.
 struct Handles {
-    duration: Histogram,
+    duration: Lanes<Histogram>,
     ok: Counter,
 }
 
@@ -53,8 +54,8 @@ fn position(method: &Method) -> usize {
 pub(super) fn record(metrics: &Metrics, pattern: &str, method: &Method, status: StatusCode, began: Instant) {
     let name = label(pattern);
     let word = if METHODS.contains(method) { method.as_str() } else { "OTHER" };
-    metrics.http_duration.with_label_values(&[word, &name]).observe(began.elapsed().as_secs_f64());
-    metrics.http_requests.with_label_values(&[word, &name, status.as_str()]).inc();
+    metrics.http_duration.here().with_label_values(&[word, &name]).observe(began.elapsed().as_secs_f64());
+    metrics.http_requests.here().with_label_values(&[word, &name, status.as_str()]).inc();
 }
 
 /// A pattern as the value of a label: braces are not allowed there.
@@ -67,14 +68,14 @@ impl Route {
         let word = METHODS.get(method).map_or("OTHER", Method::as_str);
         let Some(cell) = self.methods.get(method) else { return };
         let handles = cell.get_or_init(|| Handles {
-            duration: self.metrics.http_duration.with_label_values(&[word, &self.name]),
-            ok: self.metrics.http_requests.with_label_values(&[word, &self.name, "200"]),
+            duration: self.metrics.http_duration.map(|times| times.with_label_values(&[word, &self.name])),
+            ok: self.metrics.http_requests.map(|counters| counters.with_label_values(&[word, &self.name, "200"])),
         });
-        handles.duration.observe(began.elapsed().as_secs_f64());
+        handles.duration.here().observe(began.elapsed().as_secs_f64());
         if status == StatusCode::OK {
-            handles.ok.inc();
+            handles.ok.here().inc();
         } else {
-            self.metrics.http_requests.with_label_values(&[word, &self.name, status.as_str()]).inc();
+            self.metrics.http_requests.here().with_label_values(&[word, &self.name, status.as_str()]).inc();
         }
     }
 }

@@ -76,9 +76,10 @@ async fn told(app: &App, question: &wire::VerifyKey) -> Result<Bytes, ApiError> 
     let need = Need { scopes: scopes.unwrap_or_default(), policy, ip };
     let (now, began) = (Timestamp::now(), Instant::now());
     let (verdict, standing) = app.keys.verify(question.key.expose(), need, now).await;
-    app.metrics.key_verify.observe(began.elapsed().as_secs_f64());
+    let judged = Instant::now();
+    app.metrics.key_verify.here().observe(judged.duration_since(began).as_secs_f64());
     app.metrics.key_verifications.count(verdict.code().unwrap_or("undecidable"));
-    let Some(answer) = Answer::of(&verdict, standing, app.keys.age()) else {
+    let Some(answer) = Answer::of(&verdict, standing, app.keys.age_at(judged)) else {
         let detail = "the key index was not proved fresh for too long; nobody can tell whether this key is good";
         return Err(ApiError::unavailable("undecidable", detail));
     };

@@ -194,10 +194,13 @@ impl Index {
 
     /// Since when nothing was proved; `None` where nothing ever was.
     pub(super) fn age(&self) -> Option<Duration> {
-        match self.fresh.load(Ordering::Acquire) {
-            0 => None,
-            micros => Some(self.began.elapsed().saturating_sub(Duration::from_micros(micros))),
-        }
+        self.age_at(Instant::now())
+    }
+
+    /// The same at an instant that is known already.
+    pub(super) fn age_at(&self, now: Instant) -> Option<Duration> {
+        let proved = Some(self.fresh.load(Ordering::Acquire)).filter(|micros| *micros > 0)?;
+        Some(now.duration_since(self.began).saturating_sub(Duration::from_micros(proved)))
     }
 
     /// A key that was issued elsewhere, by the hash of its whole text.

@@ -1,6 +1,7 @@
 //! Every metric by its name, registered once; hot paths keep the handles. The names are a contract (DESIGN §5.1).
 //! Values that are only known when somebody asks, such as a store's state, are set by whoever renders.
 
+use super::lanes::Lanes;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -23,8 +24,8 @@ const RUNS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0,
 #[expect(missing_docs, reason = "each field is the metric of its name, which DESIGN §5.1 documents")]
 pub struct Metrics {
     registry: Registry,
-    pub http_requests: IntCounterVec,
-    pub http_duration: HistogramVec,
+    pub http_requests: Lanes<IntCounterVec>,
+    pub http_duration: Lanes<HistogramVec>,
     pub http_connections: IntGauge,
     pub store_up: IntGaugeVec,
     pub store_probe: HistogramVec,
@@ -38,7 +39,7 @@ pub struct Metrics {
     pub config_reload: Histogram,
     pub keys: IntGaugeVec,
     pub key_verifications: ByCode,
-    pub key_verify: Histogram,
+    pub key_verify: Lanes<Histogram>,
     pub key_index_age: Gauge,
     pub revocation_lag: Histogram,
     pub key_usage_lost: IntCounter,
@@ -68,13 +69,14 @@ impl Metrics {
         let build = new.gauges("monolith_build_info", "The running build; always 1.", &["version", "commit"])?;
         build.with_label_values(&[crate::VERSION, crate::COMMIT]).set(1);
         Ok(Self {
-            http_requests: new.counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
-            http_duration: new.histograms(
-                "http_request_duration_seconds",
-                "From the header to the answer.",
-                &["method", "route"],
-                SECONDS,
-            )?,
+            http_requests: new.in_lanes(|| {
+                let options = Opts::new("http_requests_total", "Requests answered.");
+                IntCounterVec::new(options, &["method", "route", "status"])
+            })?,
+            http_duration: new.in_lanes(|| {
+                let options = HistogramOpts::new("http_request_duration_seconds", "From the header to the answer.");
+                HistogramVec::new(options.buckets(SECONDS.to_vec()), &["method", "route"])
+            })?,
             http_connections: new.gauge("http_connections", "Open connections.")?,
             store_up: new.gauges("monolith_store_up", "1 up, 0 down, -1 unknown.", &["store", "kind"])?,
             store_probe: new.histograms(
@@ -95,12 +97,13 @@ impl Metrics {
                 .gauge_f64("monolith_config_last_reload_timestamp_seconds", "When the last reload ended.")?,
             config_reload: new.histogram("monolith_config_reload_seconds", "How long a reload took.", SECONDS)?,
             keys: new.gauges("monolith_keys", "Keys by state.", &["state"])?,
-            key_verifications: ByCode::of(&new.counters(
-                "monolith_key_verifications_total",
-                "Verifications.",
-                &["code"],
-            )?),
-            key_verify: new.histogram("monolith_key_verify_seconds", "How long a verification took.", MICROSECONDS)?,
+            key_verifications: ByCode::of(&new.in_lanes(|| {
+                IntCounterVec::new(Opts::new("monolith_key_verifications_total", "Verifications."), &["code"])
+            })?),
+            key_verify: new.in_lanes(|| {
+                let options = HistogramOpts::new("monolith_key_verify_seconds", "How long a verification took.");
+                Histogram::with_opts(options.buckets(MICROSECONDS.to_vec()))
+            })?,
             key_index_age: new
                 .gauge_f64("monolith_key_index_age_seconds", "Since the key index was last proved fresh.")?,
             revocation_lag: new.histogram(
@@ -163,6 +166,13 @@ impl New<'_> {
         Ok(metric)
     }
 
+    fn in_lanes<M: prometheus::core::Collector + 'static>(
+        &self,
+        make: impl Fn() -> Result<M, prometheus::Error>,
+    ) -> Result<Lanes<M>, prometheus::Error> {
+        self.registered(Lanes::new(make)?)
+    }
+
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.registered(IntGauge::new(name, help)?)
     }
@@ -204,7 +214,7 @@ impl New<'_> {
 
 /// A counter of verifications for each code, looked up once: a look-up by label costs more than the verification.
 #[derive(Debug)]
-pub struct ByCode([(&'static str, IntCounter); Self::CODES.len()]);
+pub struct ByCode([(&'static str, Counter); Self::CODES.len()]);
 
 impl ByCode {
     /// What a verification can come to; the most usual ones first.
@@ -221,20 +231,20 @@ impl ByCode {
         "undecidable",
     ];
 
-    fn of(counters: &IntCounterVec) -> Self {
-        Self(Self::CODES.map(|code| (code, counters.with_label_values(&[code]))))
+    fn of(counters: &Lanes<IntCounterVec>) -> Self {
+        Self(Self::CODES.map(|code| (code, counters.map(|counters| counters.with_label_values(&[code])))))
     }
 
     /// Counts one.
     pub fn count(&self, code: &str) {
         if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == code) {
-            counter.inc();
+            counter.here().inc();
         }
     }
 }
 
 /// One counter, for hot paths that keep it.
-pub type Counter = IntCounter;
+pub type Counter = Lanes<IntCounter>;
 
 #[cfg(test)]
 mod tests {

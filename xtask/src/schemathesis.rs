@@ -67,8 +67,10 @@ impl Schemathesis {
         let server = Server::start(&self.binary)?;
         let mut command = Command::new(program);
         command.arg("--config-file").arg(beside("schemathesis.toml")).arg("run");
-        command.arg(format!("{}/openapi.json", server.url)).arg("--header");
-        command.arg(format!("Authorization: Bearer {}", server.token(&self.binary)?));
+        command.arg(format!("{}/openapi.json", server.url));
+        let token = server.token(&self.binary)?;
+        // Which of them goes where is said beside the expectations.
+        command.env("ADMIN_TOKEN", &token).env("API_KEY", server.key(&self.binary, &token)?);
         command.args(["--max-examples", &self.examples.to_string(), "--seed", &self.seed.to_string()]);
         // Where it keeps what it found, and its examples, is the folder of this run.
         command.args(["--continue-on-failure", "--no-color"]).args(&self.more).current_dir(server.folder.path());
@@ -126,6 +128,14 @@ impl Server {
     fn token(&self, binary: &Path) -> Result<String> {
         let mut create = command(binary, self.folder.path())?;
         create.args(["token", "create", "schemathesis", "--role", "admin", "--ttl", "24h"]);
+        Ok(bounded::output(&mut create, TOKEN_LIMIT)?.trim().to_owned())
+    }
+
+    /// A key that the policy of the configuration lets pass.
+    fn key(&self, binary: &Path, token: &str) -> Result<String> {
+        let mut create = command(binary, self.folder.path())?;
+        create.args(["keys", "create", "schemathesis", "--scope", "orders:read", "--server", &self.url]);
+        create.env("MONOLITH_TOKEN", token);
         Ok(bounded::output(&mut create, TOKEN_LIMIT)?.trim().to_owned())
     }
 }

@@ -152,11 +152,39 @@ async fn a_failed_run_waits_and_is_tried_again_as_often_as_declared(on: On) {
 async fn a_tick_between_two_attempts_overlaps(on: On) {
     let retry = Retry { attempts: 2, initial: Duration::from_secs(40), ..Retry::default() };
     let stage = Stage::with(&on, hourly(Policy { retry, ..Policy::default() })).await;
-    stage.tick(0).await;
+    for end in ["failure", "crash", "shutdown"] {
+        stage.tick(0).await;
+        let (first, _) = stage.go().await;
+        match end {
+            "failure" => drop(stage.a.finish(&first[0], &Done::failed("no")).await.unwrap()),
+            "crash" => {
+                expire(&stage.database).await;
+                stage.a.reap(&stage.plan.workers).await.unwrap();
+            }
+            _ => drop(stage.a.finish(&first[0], &Done::released()).await.unwrap()),
+        }
+        stage.tick(0).await;
+        let (mut again, ticks): (Vec<_>, Vec<_>) =
+            stage.claim().await.into_iter().partition(|claim| claim.run == first[0].run);
+        assert_eq!(stage.a.start(&ticks).await.unwrap(), [Start::Overlapped], "after a {end}");
+        if again.is_empty() {
+            set_instant(&stage.database, "work_run", "available_at", -1).await;
+            again = stage.claim().await;
+        }
+        assert!(matches!(stage.a.start(&again).await.unwrap()[..], [Start::Started { attempt: 2, .. }]), "{end}");
+        stage.a.finish(&again[0], &Done::succeeded(None)).await.unwrap();
+    }
+}
+
+async fn a_run_that_crashed_does_not_go_behind_what_became_due_meanwhile(on: On) {
+    let stage = Stage::with(&on, hourly(Policy { overlap: Overlap::Allow, ..Policy::default() })).await;
+    stage.tick(-2_000).await;
     let (claims, _) = stage.go().await;
-    stage.a.finish(&claims[0], &Done::failed("no")).await.unwrap();
-    stage.tick(0).await;
-    assert_eq!(stage.go().await.1, [Start::Overlapped]);
+    stage.tick(-1_000).await;
+    expire(&stage.database).await;
+    stage.a.reap(&stage.plan.workers).await.unwrap();
+    let next = stage.a.claim(&stage.plan.workers, 1).await.unwrap();
+    assert_eq!(next[0].run, claims[0].run);
 }
 
 async fn a_run_that_may_run_only_once_is_lost_by_a_crash_or_a_shutdown_but_not_before_its_start(on: On) {
@@ -400,6 +428,7 @@ on_each_ledger! {
     all_missed_ticks_run_one_after_another_oldest_first,
     a_failed_run_waits_and_is_tried_again_as_often_as_declared,
     a_tick_between_two_attempts_overlaps,
+    a_run_that_crashed_does_not_go_behind_what_became_due_meanwhile,
     a_run_that_may_run_only_once_is_lost_by_a_crash_or_a_shutdown_but_not_before_its_start,
     jitter_moves_the_start_and_not_the_tick,
     a_paused_worker_starts_nothing_and_its_ticks_are_accounted_for,

@@ -207,6 +207,10 @@ async fn a_zombie_cannot_finish_a_run_that_was_taken_from_it(on: On) {
     assert!(matches!(b.start(std::slice::from_ref(&claim)).await.unwrap()[0], Start::Started { attempt: 2, .. }));
     assert_eq!(a.finish(&zombie, &Done::succeeded(None)).await.unwrap(), Finish::Lost);
     assert!(a.heartbeat(&[(zombie.run, zombie.epoch)]).await.unwrap().is_empty());
+    let wrote = |text: &str| Output { text: text.into(), bytes: text.len() as u64, truncated: false };
+    b.write_output(&claim, &wrote("alive")).await.unwrap();
+    a.write_output(&zombie, &wrote("from the grave")).await.unwrap();
+    assert_eq!(b.output(claim.run, 0).await.unwrap().unwrap().data, "alive");
     assert!(matches!(
         b.finish(&claim, &Done::succeeded(None)).await.unwrap(),
         Finish::Recorded { state: RunState::Succeeded, .. }
