@@ -239,6 +239,8 @@ pub(crate) struct Feed<T> {
     pub(crate) every: Duration,
     /// Counts values.
     pub(crate) version: u64,
+    /// Whether the server itself is not heard any more: then whatever it said is old, however young it is.
+    pub(crate) lost: bool,
 }
 
 impl<T> Feed<T> {
@@ -252,6 +254,7 @@ impl<T> Feed<T> {
             next_at: Duration::ZERO,
             every,
             version: 0,
+            lost: false,
         }
     }
 
@@ -281,7 +284,7 @@ impl<T> Feed<T> {
     /// Forgets everything, as when another run is looked at.
     pub(crate) fn clear(&mut self) {
         let version = self.version + 1;
-        *self = Self { version, ..Self::new(self.every) };
+        *self = Self { version, lost: self.lost, ..Self::new(self.every) };
     }
 
     /// How old the value is.
@@ -294,6 +297,10 @@ impl<T> Feed<T> {
         (self.every * STALE_INTERVALS).max(STALE_MIN)
     }
 
+    fn is_old(&self, age: Duration) -> bool {
+        self.lost || age > self.limit()
+    }
+
     /// The value, however old it is.
     pub(crate) const fn value(&self) -> Option<&T> {
         self.value.as_ref()
@@ -302,14 +309,14 @@ impl<T> Feed<T> {
     pub(crate) fn shown(&self, now: At) -> Shown<'_, T> {
         match (&self.value, self.age(now)) {
             (Some(value), Some(age)) if age > WITHDRAWN.max(self.limit()) => Shown::Withdrawn(value, age),
-            (Some(value), Some(age)) if age > self.limit() => Shown::Old(value, age),
+            (Some(value), Some(age)) if self.is_old(age) => Shown::Old(value, age),
             (Some(value), _) => Shown::Fresh(value),
             (None, _) => Shown::Nothing,
         }
     }
 
     pub(crate) fn condition(&self, now: At) -> Condition {
-        let stale = self.age(now).is_some_and(|age| age > self.limit());
+        let stale = self.age(now).is_some_and(|age| self.is_old(age));
         match (&self.trouble, self.value.is_some()) {
             (Some(Trouble::Unauthorized(_)), _) => Condition::Unauthorized,
             (Some(Trouble::Forbidden(_)), _) => Condition::Forbidden,

@@ -129,6 +129,11 @@ impl Standing {
         }
     }
 
+    /// Whether nothing that was said is known to be true now.
+    pub(crate) const fn is_lost(self) -> bool {
+        matches!(self, Self::Stale | Self::Unreachable)
+    }
+
     /// Whether it is a reason to wake somebody.
     pub(crate) const fn is_bad(self) -> bool {
         !matches!(self, Self::Healthy | Self::Connecting)
@@ -201,6 +206,15 @@ impl Target {
             (Condition::Loading | Condition::Failing | Condition::Fresh, _) => Standing::Connecting,
             _ => Standing::Unreadable,
         }
+    }
+
+    /// Keeps that the server is not heard any more, or is again: no source of it then outlives the last sign of life.
+    pub(crate) fn lose(&mut self, lost: bool) {
+        // The health judges itself: by it the server is found again.
+        macro_rules! mark {
+            ($($feed:ident),+) => { $( self.$feed.lost = lost; )+ };
+        }
+        mark!(metrics, whoami, stores, workers, runs, output, keys, config, revisions, replicas, audit, logs, events);
     }
 
     /// For how long it has been standing so: as the server tells it where that is longer, else as it was seen.

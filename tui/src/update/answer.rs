@@ -197,6 +197,7 @@ pub(super) fn judge(model: &mut Model, now: Now) {
             target.standing = standing;
             target.standing_since = now.at;
         }
+        target.lose(standing.is_lost());
         target.findings = findings::find(target, now);
     }
     for (standing, name, before) in told {

@@ -115,6 +115,11 @@ impl Visit for Draw<'_, '_, '_> {
         for (place, index) in self.state.order.iter().enumerate().skip(first).take(height) {
             let area = take(&mut self.area, 1);
             let Some(row) = rows.get(*index as usize) else { continue };
+            if self.old {
+                // Not every column has a sign of its own; the margin says it for all of them.
+                let sign = self.pen.glyphs().old;
+                self.pen.put(area.x, area.y, 1, Tone::Old, sign);
+            }
             for (column, x, room) in &columns {
                 let cell = row.cell(*column, &self.cx);
                 let right = R::COLUMNS.get(*column).is_some_and(|column| column.right);

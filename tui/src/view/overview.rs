@@ -195,6 +195,10 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     let line = take(&mut area, 1);
     let dot = format!(" {} ", pen.glyphs().dot);
     let mut x = line.x + 2;
+    if !health.is_fresh() {
+        let sign = pen.glyphs().old;
+        x = pen.put(x, line.y, 1, Tone::Old, sign) + 1;
+    }
     for (index, (own, text)) in parts.into_iter().enumerate() {
         if index > 0 {
             x = pen.put(x, line.y, line.right().saturating_sub(x), Tone::Quiet, &dot);
@@ -256,7 +260,7 @@ fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     }
     rows.sort_by_key(|store| store.state == monolith_client::wire::StoreState::Up);
     let rest = area.width.saturating_sub(35);
-    short(pen, area, &rows, &[&[(0, 16)], &[(1, 9)], &[(3, 5)], &[(7, rest), (4, rest)]], !shown.is_fresh(), &cx);
+    short(pen, area, &rows, &[&[(0, 16)], &[(1, 9)], &[(3, 5)], &[(7, rest), (4, rest)]], list::is_old(&view), &cx);
 }
 
 fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
@@ -279,7 +283,7 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     // What is odd about a worker needs the room of its last run and of its next.
     let rest = area.width.saturating_sub(31);
     let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(9, rest), (4, 11)], &[(3, rest)]];
-    short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
+    short(pen, area, &rows, columns, list::is_old(&view), &cx);
 }
 
 fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
@@ -299,5 +303,5 @@ fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     rows.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
     let rest = area.width.saturating_sub(56);
     let columns: Columns<'_> = &[&[(0, 6)], &[(1, 18)], &[(2, 18)], &[(4, 9)], &[(3, rest)]];
-    short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
+    short(pen, area, &rows, columns, list::is_old(&view), &cx);
 }

@@ -244,6 +244,11 @@ fn whatever_fails_when_a_state_that_is_old_is_not_drawn_as_good() {
             };
             crate::fixture::tell(&mut model, 0, Source::Stores, at, outcome);
             at += Duration::from_millis(dice(&mut seed) % 9_000);
+            // The server itself is heard, or not.
+            if !dice(&mut seed).is_multiple_of(4) {
+                let health = Payload::Health(Box::new(crate::fixture::health(false)));
+                crate::fixture::tell(&mut model, 0, Source::Health, at, Ok(health));
+            }
             update(&mut model, crate::message::Msg::Tick, now(at));
             let is_fresh = model.target().stores.shown(at).is_fresh();
             let frame = frame_at(&model, (80, 24), at);
@@ -254,6 +259,29 @@ fn whatever_fails_when_a_state_that_is_old_is_not_drawn_as_good() {
         }
     }
     assert!(drawn_good > 0);
+}
+
+#[test]
+fn a_server_that_is_lost_has_no_figure_that_looks_true() {
+    for (screen, lines) in [(Screen::Overview, 5), (Screen::Traffic, 2), (Screen::Stores, 2), (Screen::Workers, 2)] {
+        let mut model = shown(screen, Scene::Healthy, LOOKS[0].1);
+        // Every feed but the health may still miss two of its intervals.
+        let at = AT + Duration::from_millis(3_100);
+        for second in 1..=2 {
+            let silent = Trouble::Silent("connection refused".into());
+            crate::fixture::tell(&mut model, 0, Source::Health, AT + Duration::from_secs(second), Err(silent));
+        }
+        update(&mut model, crate::message::Msg::Tick, now(at));
+        assert_eq!(model.target().standing, crate::model::target::Standing::Unreachable);
+        let frame = frame_at(&model, (120, 30), at);
+        let picture = text(&frame);
+        let good = frame.content.iter().filter(|cell| cell.fg == Color::Green).count();
+        assert!(good == 0 && !picture.contains(crate::theme::UNICODE.good), "{screen:?}:\n{picture}");
+        let marked = picture.lines().skip(2).filter(|line| line.contains('~') && !line.starts_with('─'));
+        assert!(marked.count() >= lines, "{screen:?}:\n{picture}");
+        let running = picture.lines().find(|line| line.contains("disk matches"));
+        assert!(running.is_none_or(|line| line.starts_with("  ~ prod")), "{picture}");
+    }
 }
 
 #[test]
