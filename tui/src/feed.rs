@@ -281,6 +281,13 @@ impl<T> Feed<T> {
         }
     }
 
+    /// Takes one failure for an outage: nobody asks again.
+    pub(crate) fn give_up(&mut self) {
+        if self.failures > 0 {
+            self.failures = self.failures.max(UNREACHABLE_FAILURES);
+        }
+    }
+
     /// Forgets everything, as when another run is looked at.
     pub(crate) fn clear(&mut self) {
         let version = self.version + 1;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ms;
 use super::target::{Standing, Target};
-use crate::clock::{At, Now, unix_ms};
+use crate::clock::{At, Now, rfc3339, unix_ms};
 use crate::feed::{Condition, Feed, gist};
 use crate::keymap::Screen;
 use crate::words;
@@ -27,9 +27,14 @@ pub(crate) struct Finding {
     pub(crate) code: String,
     pub(crate) severity: Severity,
     pub(crate) subject: String,
-    /// Since when, in milliseconds since 1970 of the server's clock.
+    /// Since when, in milliseconds since 1970 of the server's clock; for programs an instant like every other.
+    #[serde(serialize_with = "as_instant")]
     pub(crate) since: Option<i64>,
     pub(crate) message: String,
+}
+
+fn as_instant<S: serde::Serializer>(since: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    since.map(rfc3339).serialize(serializer)
 }
 
 impl Finding {
