@@ -25,6 +25,7 @@ use crate::clock::Now;
 use crate::feed::Condition;
 use crate::keymap::Screen;
 use crate::model::Model;
+use crate::model::dialog::Dialog;
 use crate::model::target::SourceView;
 use crate::theme::Tone;
 use crate::update::select;
@@ -40,7 +41,11 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
     let mut pen = Pen::new(frame, model.look);
     pen.clear(area);
     if area.width < SMALL.0 || area.height < SMALL.1 {
-        head::tiny(&mut pen, area, model, now);
+        match &model.dialog {
+            // It can be read now or never.
+            Some(Dialog::Secret { text, .. }) => dialog::bare_secret(&mut pen, area, text.expose()),
+            _ => head::tiny(&mut pen, area, model, now),
+        }
         return;
     }
     let mut body = area;

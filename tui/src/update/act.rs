@@ -203,7 +203,7 @@ fn unlock(model: &mut Model, now: Now) {
         return;
     }
     let target = model.current;
-    model.ask(Dialog::Unlock { target, line: Line::default() }, now);
+    model.ask(Dialog::Unlock { target, line: Line::default(), mistaken: false }, now);
 }
 
 /// Whether a change may be begun, and if not, why.

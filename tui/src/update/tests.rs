@@ -155,7 +155,7 @@ fn a_key_is_revoked_by_its_typed_name_only() {
     let mut session = Session::healthy();
     session.unlock().press("7xorders-c\n");
     assert!(session.sent().is_empty());
-    session.code(KeyCode::Tab).press("i").code(KeyCode::Tab).press("leaked\n");
+    session.press("i").code(KeyCode::Tab).press("leaked\n");
     let revoke = Command::Revoke { kid: "4fQm2xYz81Ab".into(), name: "orders-ci".into(), reason: "leaked".into() };
     assert_eq!(session.sent(), [(1, &revoke)]);
 }

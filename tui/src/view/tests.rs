@@ -364,6 +364,74 @@ fn dialogs_panes_and_prompts() {
     insta::assert_snapshot!("dialogs", pictures);
 }
 
+/// A console that shows a new key.
+fn with_secret() -> Model {
+    let mut model = scene(Scene::Healthy);
+    let text = monolith_client::wire::KeyText::new(SECRET);
+    let (kid, name) = ("4fQm2xYz81Ab".to_owned(), "orders-ci".to_owned());
+    model.dialog =
+        Some(crate::model::dialog::Dialog::Secret { kid, name, text, copied: false, leaving: false });
+    model
+}
+
+const SECRET: &str = "mono_live_4fQm2xYz81Ab_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJK_Xy9";
+
+#[test]
+fn a_new_key_can_be_read_to_its_end_wherever_it_fits_and_the_way_out_is_named() {
+    for size in [(120, 30), (80, 24), (60, 15), (40, 10), (30, 8), (20, 5), (80, 2)] {
+        let picture = text(&frame(&with_secret(), size));
+        let letters: String = picture.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        assert!(letters.contains(SECRET), "{size:?}:\n{picture}");
+        assert!(picture.contains("s I have stored it") || picture.contains("s stored"), "{size:?}:\n{picture}");
+    }
+    let picture = text(&frame(&with_secret(), (20, 3)));
+    assert!(picture.contains("window") && !picture.contains("mono_live"), "{picture}");
+}
+
+#[test]
+fn whoever_cannot_leave_a_new_key_is_told_how() {
+    let mut model = with_secret();
+    press(&mut model, "q");
+    for size in [(80, 24), (40, 10)] {
+        let picture = text(&frame(&model, size));
+        assert!(picture.contains("press s when it is stored"), "{picture}");
+    }
+}
+
+#[test]
+fn what_an_empty_line_of_a_new_key_means_is_the_servers_default() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n7nci\t\t\t");
+    let said = |model: &Model| text(&frame(model, (100, 26)));
+    assert!(said(&model).contains("how long it lives: 90d; empty: the server's default"), "{}", said(&model));
+    model.target_mut().values.push(crate::model::tables::ValueRow { key: "keys.default_ttl".into(), value: "30d".into() });
+    assert!(said(&model).contains("empty: the server's default, 30d"), "{}", said(&model));
+}
+
+#[test]
+fn help_is_broken_between_words() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7?");
+    let picture = text(&frame(&model, (60, 15)));
+    assert!(picture.contains("(unlocked, by its typed ") && picture.contains("│            name)"), "{picture}");
+}
+
+#[test]
+fn a_dialog_says_what_its_enter_does() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wstaging\n");
+    assert!(text(&frame(&model, (60, 15))).contains("that is not its name"));
+    press(&mut model, "x");
+    assert!(!text(&frame(&model, (60, 15))).contains("that is not its name"));
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n7xorders\n");
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(picture.contains("enter nothing, until its name is typed"), "{picture}");
+    press(&mut model, "-ci\tleaked");
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(picture.contains("its name    orders-ci") && picture.contains("reason      leaked"), "{picture}");
+}
+
 #[test]
 fn the_output_of_a_run() {
     let mut model = scene(Scene::Healthy);
