@@ -149,6 +149,8 @@ impl<'a> Rank<'a> {
 /// Something a list can hold.
 pub(crate) trait Row {
     const COLUMNS: &'static [Column];
+    /// How it is sorted before somebody says otherwise; `None` is the order in which the server tells.
+    const SORT: Option<(usize, bool)> = None;
 
     /// What tells it from every other row, also after the list was asked for again.
     fn id(&self) -> Cow<'_, str>;
@@ -243,7 +245,7 @@ pub(crate) fn order<R: Row>(rows: &[R], filter: &str, sort: Option<(usize, bool)
     let numbered = rows.iter().enumerate();
     let admitted = numbered.filter(|(_, row)| filter.0.is_empty() || filter.admits(*row, cx));
     let numbers = admitted.map(|(index, _)| u32::try_from(index).unwrap_or(u32::MAX));
-    let Some((column, reverse)) = sort else { return numbers.collect() };
+    let Some((column, reverse)) = sort.or(R::SORT) else { return numbers.collect() };
     let rank = |number: u32| rows.get(number as usize).map_or(Rank::Nothing, |row| row.rank(column, cx));
     let mut ranked: Vec<(Rank<'_>, u32)> = numbers.map(|number| (rank(number), number)).collect();
     ranked.sort_by(|(a, _), (b, _)| a.compare(b, reverse));

@@ -17,6 +17,7 @@ use crate::feed::{Condition, Feed, Source, Trouble};
 use crate::message::Keys;
 use crate::metrics::Reading;
 use crate::theme::Tone;
+use crate::words;
 
 /// Output that is kept of one run; the server keeps less.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
@@ -171,6 +172,12 @@ impl Target {
         }
     }
 
+    /// What it is called on a screen: one that nobody may take for another has a sign before its name.
+    pub(crate) fn label(&self) -> String {
+        let name = words::clean(&self.name);
+        if self.danger { format!("! {name}") } else { name.into_owned() }
+    }
+
     /// What can be said of a source whatever its values are.
     pub(crate) fn source(&self, source: Source, now: At) -> SourceView<'_> {
         match source {
@@ -260,6 +267,11 @@ impl Target {
         let asked = now.unix_ms - super::ms(now.at.saturating_sub(asked_at));
         let ahead = (theirs - now.unix_ms).max(0) + (theirs + 1000 - asked).min(0);
         self.skew_ms = if ahead.abs() > SKEW_MAX_MS { ahead } else { 0 };
+    }
+
+    /// Whether nothing is wrong but the token.
+    pub(crate) fn is_only_refused(&self) -> bool {
+        self.standing == Standing::Healthy && self.token_trouble().is_some()
     }
 
     /// Why the token is no good, in words.

@@ -9,6 +9,7 @@ use crate::keymap::{Act, Screen};
 use crate::message::{Command, Effect};
 use crate::model::dialog::{Dialog, Form, Revoke};
 use crate::model::line::Line;
+use crate::model::rows::{List, ListState};
 use crate::model::{ConfigPane, Model, PromptKind, WorkPane};
 use crate::words;
 
@@ -87,6 +88,11 @@ fn change(model: &mut Model, act: Act, now: Now) {
 pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen == screen && screen == Screen::Workers {
         model.pane.work = WorkPane::Workers;
+    }
+    if screen == Screen::Targets && model.screen != screen {
+        // Enter at once goes nowhere else than where one is.
+        let here = Some(model.target().name.clone());
+        model.lists.entry(List::Targets).or_insert(ListState::EMPTY).selected = here;
     }
     model.screen = screen;
     model.scroll = 0;

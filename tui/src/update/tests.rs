@@ -300,6 +300,15 @@ fn a_frozen_picture_stands_still_while_the_state_goes_on() {
 }
 
 #[test]
+fn eight_and_enter_stays_on_the_server_that_is_looked_at() {
+    let mut session = Session::healthy();
+    session.press(":target st\n8\n");
+    assert_eq!(session.model.targets[session.model.current].name, "staging");
+    session.press("8k\n8\n");
+    assert_eq!(session.model.targets[session.model.current].name, "prod-eu");
+}
+
+#[test]
 fn the_palette_does_anything_by_its_name() {
     let mut session = Session::healthy();
     session.press(":target st\n");

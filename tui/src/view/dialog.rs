@@ -95,7 +95,7 @@ pub(super) fn bare_secret(pen: &mut Pen<'_>, mut area: Rect, text: &str) {
 
 /// Which server it is about: the first thing that is read.
 fn on(model: &Model, target: usize) -> String {
-    let name = model.targets.get(target).map(|target| words::clean(&target.name).into_owned());
+    let name = model.targets.get(target).map(crate::model::target::Target::label);
     format!("on {}", name.unwrap_or_default())
 }
 
@@ -228,7 +228,7 @@ fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
     let first = chosen.saturating_sub(visible / 2).min(model.targets.len().saturating_sub(visible));
     for (id, target) in model.targets.iter().enumerate().skip(first).take(visible) {
         let line = take(&mut area, 1);
-        pen.put(line.x, line.y, 20, Tone::Strong, &words::clean(&target.name));
+        pen.put(line.x, line.y, 20, Tone::Strong, &target.label());
         pen.state(line.x + 21, line.y, 16, target.standing.tone(), target.standing.word());
         pen.put(line.x + 38, line.y, line.width.saturating_sub(38), Tone::Quiet, &words::clean(&target.url));
         if id == chosen {

@@ -20,12 +20,11 @@ const NARROW: u16 = 60;
 /// One line for a terminal that has room for no more, down to one sign.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
-    let refused = target.standing == Standing::Healthy && target.token_trouble().is_some();
-    let (tone, sign, word) = match refused {
+    let (tone, sign, word) = match target.is_only_refused() {
         true => (Tone::Doubtful, pen.glyphs().ask, "TOKEN REFUSED"),
         false => (target.standing.tone(), pen.glyphs().of(target.standing.tone()), target.standing.word()),
     };
-    let (name, since) = (words::clean(&target.name), since(target, model, now));
+    let (name, since) = (target.label(), since(target, model, now));
     let texts = [format!("{name} {word} {since}"), format!("{name} {word}"), word.to_owned()];
     let text = texts.iter().find(|text| width(text) <= area.width);
     pen.put(area.x, area.y, area.width, tone, text.map_or(sign, String::as_str));
@@ -45,7 +44,7 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
     let room = |x: u16| area.right().saturating_sub(x);
     let tone = if target.danger { Tone::Bad } else { Tone::Strong };
-    let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &words::clean(&target.name));
+    let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &target.label());
     x = pen.state(x + 2, area.y, room(x + 2), target.standing.tone(), target.standing.word());
     // Where room is short, a refused token is said rather than for how long all is well.
     if area.width >= NARROW || target.standing != Standing::Healthy || target.token_trouble().is_none() {
@@ -69,7 +68,7 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     }
     if target.danger {
         let style = pen.style(Tone::Selected);
-        pen.frame.set_style(Rect { width: width(&target.name) + 2, ..area }, style);
+        pen.frame.set_style(Rect { width: width(&target.label()) + 2, ..area }, style);
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, list: List,
         nothing(pen, area, look, state, view.as_ref());
         return;
     }
-    tables::visit(model, list, Draw { pen, area, state, cx, old, active: look.active });
+    let here = (list == List::Targets).then(|| model.target().name.as_str());
+    tables::visit(model, list, Draw { pen, area, state, cx, old, here, active: look.active });
 }
 
 fn title(model: &Model, list: List, name: &str, state: &ListState, view: Option<&SourceView<'_>>) -> String {
@@ -99,6 +100,8 @@ struct Draw<'p, 'b, 's> {
     state: &'s ListState,
     cx: Cx,
     old: bool,
+    /// The id of the row that is marked.
+    here: Option<&'s str>,
     active: bool,
 }
 
@@ -119,6 +122,10 @@ impl Visit for Draw<'_, '_, '_> {
                 // Not every column has a sign of its own; the margin says it for all of them.
                 let sign = self.pen.glyphs().old;
                 self.pen.put(area.x, area.y, 1, Tone::Old, sign);
+            }
+            if self.here.is_some_and(|id| id == row.id()) {
+                let sign = self.pen.glyphs().here;
+                self.pen.put(area.x, area.y, 1, Tone::Strong, sign);
             }
             for (column, x, room) in &columns {
                 let cell = row.cell(*column, &self.cx);

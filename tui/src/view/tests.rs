@@ -285,6 +285,54 @@ fn a_server_that_is_lost_has_no_figure_that_looks_true() {
 }
 
 #[test]
+fn the_last_run_of_a_worker_and_its_next_tick_are_two_things() {
+    let line = |state, size| {
+        let picture = text(&frame(&shown(Screen::Overview, state, LOOKS[0].1), size));
+        picture.lines().find(|line| line.contains("expire_ses")).unwrap_or_default().to_owned()
+    };
+    assert!(
+        line(Scene::Healthy, (120, 30)).contains("last ● succeeded  next 5m"),
+        "{}",
+        line(Scene::Healthy, (120, 30))
+    );
+    assert!(line(Scene::Healthy, (100, 30)).contains("● succeeded next 5m"), "{}", line(Scene::Healthy, (100, 30)));
+    assert!(line(Scene::Stale, (80, 24)).contains("last ~ succeeded  next ~5m"), "{}", line(Scene::Stale, (80, 24)));
+}
+
+#[test]
+fn the_list_of_targets_shows_the_worst_first_and_where_one_is() {
+    let mut model = scene(Scene::Healthy);
+    for second in 0..2 {
+        let at = AT.saturating_sub(Duration::from_secs(second));
+        crate::fixture::tell(&mut model, 1, Source::Health, at, Err(Trouble::Unreadable("a page".into())));
+    }
+    model.targets[0].danger = true;
+    press(&mut model, "8");
+    let picture = rows(&frame(&model, (80, 24)));
+    let line = |name: &str| picture.iter().position(|line| line.contains(name) && line.contains("  ")).unwrap();
+    assert!(line("staging  ") < picture.iter().rposition(|line| line.contains("! prod-eu")).unwrap(), "{picture:#?}");
+    assert!(picture.iter().any(|line| line.starts_with("▸! prod-eu")), "{picture:#?}");
+    let chosen = frame(&model, (80, 24))
+        .content
+        .chunks(80)
+        .skip(3)
+        .position(|row| row.iter().all(|cell| cell.modifier.contains(Modifier::REVERSED)));
+    assert!(picture[chosen.unwrap() + 3].contains("prod-eu"), "the cursor begins where one is");
+}
+
+#[test]
+fn a_refused_token_is_seen_in_the_list_of_targets_at_every_size() {
+    for size in [(120, 30), (80, 24), (40, 10)] {
+        let model = shown(Screen::Targets, Scene::Unauthorized, ASCII);
+        let picture = text(&frame(&model, size));
+        let list = picture.split_once("TARGET").unwrap().1;
+        assert!(list.contains("! TOKEN REFUSED"), "{picture}");
+        let refused = list.find("prod-eu").unwrap();
+        assert!(refused < list.find("staging").unwrap(), "{picture}");
+    }
+}
+
+#[test]
 fn a_figure_that_is_too_old_is_not_shown_as_one() {
     let picture = text(&frame(&shown(Screen::Overview, Scene::Unreachable, LOOKS[0].1), (120, 30)));
     assert!(picture.contains("- (was") && picture.contains("req/s, 1m ago)"), "{picture}");
@@ -312,10 +360,8 @@ fn the_pictures_in_the_documentation_are_what_is_drawn() {
     }
     let mut model = scene(Scene::Healthy);
     press(&mut model, "Wprod-eu\n7xorders-ci\tleaked");
-    assert!(
-        page.contains(text(&frame(&model, (100, 26))).trim_end()),
-        "docs/console.md lacks the dialog as it is drawn now"
-    );
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(page.contains(picture.trim_end()), "docs/console.md lacks Dialog as it is drawn now:\n{picture}");
 }
 
 /// Presses keys, so fast that nothing grows old, before dialogs that hear at once.
@@ -369,8 +415,7 @@ fn with_secret() -> Model {
     let mut model = scene(Scene::Healthy);
     let text = monolith_client::wire::KeyText::new(SECRET);
     let (kid, name) = ("4fQm2xYz81Ab".to_owned(), "orders-ci".to_owned());
-    model.dialog =
-        Some(crate::model::dialog::Dialog::Secret { kid, name, text, copied: false, leaving: false });
+    model.dialog = Some(crate::model::dialog::Dialog::Secret { kid, name, text, copied: false, leaving: false });
     model
 }
 
@@ -404,7 +449,10 @@ fn what_an_empty_line_of_a_new_key_means_is_the_servers_default() {
     press(&mut model, "Wprod-eu\n7nci\t\t\t");
     let said = |model: &Model| text(&frame(model, (100, 26)));
     assert!(said(&model).contains("how long it lives: 90d; empty: the server's default"), "{}", said(&model));
-    model.target_mut().values.push(crate::model::tables::ValueRow { key: "keys.default_ttl".into(), value: "30d".into() });
+    model
+        .target_mut()
+        .values
+        .push(crate::model::tables::ValueRow { key: "keys.default_ttl".into(), value: "30d".into() });
     assert!(said(&model).contains("empty: the server's default, 30d"), "{}", said(&model));
 }
 

@@ -101,6 +101,8 @@ impl Row for Target {
         Column::new("WHO", 14, 0, 4).from(100),
         Column::new("WHAT IS WRONG", 16, 4, 1),
     ];
+    /// The worst first.
+    const SORT: Option<(usize, bool)> = Some((1, true));
 
     fn id(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.name)
@@ -111,7 +113,8 @@ impl Row for Target {
         // A figure that may not be true any more is not shown beside those that are.
         let value = if health.is_fresh() { health.any() } else { None };
         match column {
-            0 => Cell::new(Tone::Strong, clean(&self.name)),
+            0 => Cell::new(Tone::Strong, self.label()),
+            1 if self.is_only_refused() => Cell::state(Tone::Doubtful, "TOKEN REFUSED"),
             1 => Cell::state(self.standing.tone(), self.standing.word()),
             2 => Cell::quiet(words::steps(self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms - self.skew_ms }))),
             3 => age(self, cx),
@@ -134,7 +137,8 @@ impl Row for Target {
 
     fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
-            1 => Rank::Number(f64::from(self.standing as u8)),
+            // A refused token is worse than to be well, and nothing else is.
+            1 => Rank::Number(f64::from(self.standing as u8) + if self.is_only_refused() { 0.5 } else { 0.0 }),
             _ => Rank::text(self.cell(column, cx).text),
         }
     }
