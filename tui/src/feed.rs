@@ -18,6 +18,11 @@ pub(crate) const WITHDRAWN: Duration = Duration::from_secs(60);
 /// One failure may be a restart in between; two are an outage.
 const UNREACHABLE_FAILURES: u32 = 2;
 
+/// What is asked for so often is stale after so long.
+pub(crate) fn stale_after(every: Duration) -> Duration {
+    (every * STALE_INTERVALS).max(STALE_MIN)
+}
+
 /// Something a server is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -301,7 +306,7 @@ impl<T> Feed<T> {
 
     /// Beyond this age the value is stale.
     pub(crate) fn limit(&self) -> Duration {
-        (self.every * STALE_INTERVALS).max(STALE_MIN)
+        stale_after(self.every)
     }
 
     fn is_old(&self, age: Duration) -> bool {

@@ -238,7 +238,10 @@ fn judge(mut model: Model, came: Vec<Came>) -> Seen {
 }
 
 fn targets(settings: &Settings, poll: std::time::Duration) -> impl Iterator<Item = Target> {
-    settings.targets.iter().map(move |one| Target::new(&one.name, one.client.base_url(), poll))
+    settings.targets.iter().map(move |one| Target {
+        token_advice: one.token.advice(),
+        ..Target::new(&one.name, one.client.base_url(), poll)
+    })
 }
 
 fn model(targets: Vec<Target>) -> Model {

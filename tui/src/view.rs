@@ -79,12 +79,12 @@ fn source_words(view: &SourceView<'_>) -> (Tone, String) {
         Duration::ZERO => format!("{why} (try {} under way)", view.failures + 1),
         // Rounded up: a try that is due is not due in no time.
         wait => {
-            let next = words::steps(wait + Duration::from_millis(999));
+            let next = words::counted(wait + Duration::from_millis(999));
             format!("{why} (try {}, next in {next})", view.failures + 1)
         }
     };
-    let age = view.age.map(words::steps).unwrap_or_default();
-    let span = view.failing_for.map(words::steps).unwrap_or_default();
+    let age = view.age.map(words::counted).unwrap_or_default();
+    let span = view.failing_for.map(words::counted).unwrap_or_default();
     match view.condition {
         Condition::Loading => (Tone::Quiet, "loading".to_owned()),
         // Its age is at most this, and the words stand still while all is well.

@@ -184,6 +184,8 @@ mod tests {
         let replica = found.unwrap();
         let seen = unix_ms(&replica.seen_at).unwrap();
         let word = |ms| replica.cell(2, &Cx { server_ms: seen + ms, at: std::time::Duration::ZERO }).text;
-        assert_eq!([word(30_000), word(30_001)], ["ready", "silent"]);
+        assert_eq!([word(30_000), word(30_001), word(300_001)], ["ready", "silent", "gone"]);
+        let tone = |ms| replica.cell(2, &Cx { server_ms: seen + ms, at: std::time::Duration::ZERO }).tone;
+        assert_eq!([tone(30_001), tone(300_001)], [Tone::Doubtful, Tone::Quiet]);
     }
 }

@@ -1,6 +1,7 @@
 //! One server: what each of its sources said, how old that is, and what it adds up to.
 //! What is judged here is judged at a moment that is given.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::feed::{Condition, Feed, Source, Trouble};
 use crate::message::Keys;
 use crate::metrics::Reading;
 use crate::theme::Tone;
+use crate::token::TokenSource;
 use crate::words;
 
 /// Output that is kept of one run; the server keeps less.
@@ -32,6 +34,12 @@ pub(crate) struct Target {
     /// A production server is told by more than its name.
     pub(crate) danger: bool,
     pub(crate) token: TokenState,
+    /// Where another token has to go.
+    pub(crate) token_advice: String,
+    /// The sources whose trouble was told, and whose end of it has to be told.
+    pub(crate) told: BTreeSet<Source>,
+    /// When it was heard again after it was lost, and for how long it had not been.
+    pub(crate) silent: Option<(At, Duration)>,
     pub(crate) health: Feed<Health>,
     pub(crate) metrics: Feed<Reading>,
     pub(crate) whoami: Feed<Whoami>,
@@ -149,6 +157,9 @@ impl Target {
             url: url.to_owned(),
             danger: false,
             token: TokenState::default(),
+            token_advice: TokenSource::None.advice(),
+            told: BTreeSet::new(),
+            silent: None,
             health: Feed::new(every(Source::Health)),
             metrics: Feed::new(every(Source::Metrics)),
             whoami: Feed::new(every(Source::Whoami)),
@@ -163,7 +174,7 @@ impl Target {
             audit: Feed::new(every(Source::Audit)),
             logs: Feed::new(every(Source::Logs)),
             events: Feed::new(every(Source::Events)),
-            history: History::default(),
+            history: History::new(every(Source::Metrics)),
             findings: Vec::new(),
             values: Vec::new(),
             standing: Standing::Connecting,

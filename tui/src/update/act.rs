@@ -150,10 +150,12 @@ fn sort(model: &mut Model, reverse: bool, now: Now) {
     let sort = state.sort;
     select::reorder(model, list);
     let said = sort.and_then(|(column, down)| {
-        let name = columns.get(column)?.to_lowercase();
-        Some(format!("sorted by {name}, {} first", if down { "largest" } else { "smallest" }))
+        let column = columns.get(column)?;
+        let first = if down { column.first.1 } else { column.first.0 };
+        Some(format!("sorted by {}, {first}", column.name.to_lowercase()))
     });
-    model.toast(said.unwrap_or_else(|| "in the order of the server".to_owned()), now);
+    let unsorted = if list == List::Targets { "the worst first" } else { "in the order of the server" };
+    model.toast(said.unwrap_or_else(|| unsorted.to_owned()), now);
 }
 
 fn pane(model: &mut Model) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::clock::Now;
 use crate::model::Model;
-use crate::model::rows::{Cx, List, Row, Visit, order};
+use crate::model::rows::{Column, Cx, List, Row, Visit, order};
 use crate::model::tables;
 
 /// The moment that rows are compared in.
@@ -80,9 +80,9 @@ pub(super) fn json(model: &Model) -> Option<Value> {
     tables::visit(model, list, Json { index: *state.order.get(state.at)? })
 }
 
-/// The names of the columns of a list.
-pub(crate) fn columns(model: &Model, list: List) -> Vec<&'static str> {
-    tables::visit(model, list, Names)
+/// The columns of a list.
+pub(crate) fn columns(model: &Model, list: List) -> &'static [Column] {
+    tables::visit(model, list, Columns)
 }
 
 struct Order<'a> {
@@ -142,12 +142,12 @@ impl Visit for Json {
     }
 }
 
-struct Names;
+struct Columns;
 
-impl Visit for Names {
-    type Out = Vec<&'static str>;
+impl Visit for Columns {
+    type Out = &'static [Column];
 
-    fn rows<R: Row>(self, _: &[R]) -> Vec<&'static str> {
-        R::COLUMNS.iter().map(|column| column.name).collect()
+    fn rows<R: Row>(self, _: &[R]) -> &'static [Column] {
+        R::COLUMNS
     }
 }

@@ -366,6 +366,76 @@ fn a_trouble_is_told_once_and_its_end_too() {
 }
 
 #[test]
+fn an_outage_is_told_once_a_target_and_change() {
+    let mut session = Session::healthy();
+    let before = session.model.messages.len();
+    for second in 0..20_u64 {
+        session.at += Duration::from_secs(1);
+        for (source, payload) in payloads(false) {
+            let dead = (3..12).contains(&second);
+            session.answer(source, if dead { Err(Trouble::Silent("connection refused".into())) } else { Ok(payload) });
+        }
+    }
+    let told = session.model.messages.iter().rev().skip(before).filter(|message| message.from.starts_with("prod-eu"));
+    let told: Vec<_> = told.map(|message| format!("{} {}", message.from, message.text)).collect();
+    let expected = [
+        "prod-eu is NOT ANSWERING: connection refused",
+        "prod-eu is UNREACHABLE: connection refused",
+        "prod-eu is OK again; it was not heard for 10s",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn another_cause_of_an_outage_is_told_too() {
+    let mut session = Session::healthy();
+    for why in ["connection refused"; 5].into_iter().chain(["no answer within 1.5 s"; 2]) {
+        session.at += Duration::from_secs(1);
+        session.answer(Source::Health, Err(Trouble::Silent(why.into())));
+    }
+    assert_eq!(session.said(), "no answer within 1.5 s");
+}
+
+#[test]
+fn a_cancelled_run_is_not_said_to_be_running() {
+    for (state, said) in [
+        ("running", "asked to cancel the run of rebuild_index"),
+        ("cancelled", "the run of rebuild_index is cancelled"),
+    ] {
+        let mut session = Session::healthy();
+        session.press("4j\n");
+        session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "running")])));
+        session.unlock().press("x").code(KeyCode::Tab).press("\n");
+        session.done(Ok(Success::Cancelled(Box::new(run("018f-9", state)))));
+        assert_eq!(session.said(), said);
+    }
+}
+
+#[test]
+fn one_replica_is_not_called_all_of_them() {
+    for (known, said) in [(1, "the one replica refuses it after 12 ms"), (3, "all 3 replicas refuse it after 12 ms")] {
+        let mut session = Session::healthy();
+        session.unlock().press("7xorders-ci\n");
+        let receipt = serde_json::json!({"kid": "4fQm2xYz81Ab", "revoked_at": "2026-01-31T08:30:00.000Z",
+            "reason": null, "replicas_known": known, "replicas_acked": known, "lag_ms": 12, "complete": true,
+            "bound_ms": null});
+        session.done(Ok(Success::Revoked(serde_json::from_value(receipt).unwrap())));
+        assert_eq!(session.said(), format!("revoke orders-ci (4fQm2xYz81Ab): done, {said}"));
+    }
+}
+
+#[test]
+fn sorting_says_what_comes_first() {
+    let mut session = Session::healthy();
+    session.press("6sS");
+    assert_eq!(session.toast(), "sorted by when, newest first");
+    session.press("7ssS");
+    assert_eq!(session.toast(), "sorted by name, z to a");
+    session.press("2sssS");
+    assert_eq!(session.toast(), "sorted by req/s, largest first");
+}
+
+#[test]
 fn an_event_makes_the_console_ask_at_once() {
     let mut session = Session::healthy();
     session.press("7");

@@ -35,7 +35,7 @@ pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
 fn since(target: &Target, model: &Model, now: Now) -> String {
     match target.standing {
         Standing::Healthy => format!("up {}", words::steps(target.standing_for(model.shown_at(now)))),
-        _ => words::steps(target.standing_for(now)),
+        _ => words::counted(target.standing_for(now)),
     }
 }
 
@@ -88,7 +88,7 @@ fn who(target: &Target, model: &Model, now: Now) -> Vec<(Tone, String)> {
     }
     match model.unlocked {
         Some((id, until)) if id == model.current && until > now.at => {
-            let left = words::steps(until.saturating_sub(now.at));
+            let left = words::left(until.saturating_sub(now.at));
             parts.insert(1, (Tone::Doubtful, format!("UNLOCKED {left}")));
         }
         _ => parts.insert(1, (Tone::Quiet, "read-only".to_owned())),
@@ -103,7 +103,7 @@ fn ages(target: &Target, now: At) -> String {
         let age = match (view.age, view.condition) {
             (None, _) => "-".to_owned(),
             (Some(_), Condition::Fresh) => format!("<{}", words::steps(view.every * 2)),
-            (Some(age), _) => format!("~{}", words::steps(age)),
+            (Some(age), _) => format!("~{}", words::counted(age)),
         };
         format!("{} {age}", source.name())
     };

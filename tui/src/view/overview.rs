@@ -1,7 +1,7 @@
 //! The screen at three in the morning: what is wrong, since when, what changed, and whether the figures are true now.
 //! Findings come first and get the room they need; everything else shares what is left.
 
-use monolith_client::wire::{AuditEntry, ProcessRole};
+use monolith_client::wire::{AuditEntry, ProcessRole, ReloadOutcome};
 use ratatui::layout::Rect;
 
 use super::list::{self, Look};
@@ -163,8 +163,10 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     let Some(known) = health.any() else { return };
     let tone = |tone| if health.is_fresh() { tone } else { Tone::Old };
     let hash: String = known.config.hash.as_deref().unwrap_or("-").chars().take(8).collect();
+    let rejected = known.config.last_reload.as_ref().is_some_and(|last| last.outcome == ReloadOutcome::Rejected);
     let disk = match known.config.disk_matches_running {
         Some(true) => (Tone::Quiet, "disk matches".to_owned()),
+        Some(false) if rejected => (Tone::Bad, "DISK BROKEN".to_owned()),
         Some(false) => (Tone::Doubtful, "DISK DIFFERS".to_owned()),
         None => (Tone::Quiet, "disk not compared".to_owned()),
     };
@@ -255,7 +257,12 @@ fn after_in(text: &str) -> &str {
 /// What cannot be shown is said where the rows would stand.
 fn missing(pen: &mut Pen<'_>, area: Rect, model: &Model, source: Source, empty: &str, cx: &Cx) {
     let view = model.shown().source(source, cx.at);
-    let (tone, text) = if list::is_old(&view) { source_words(&view) } else { (Tone::Quiet, empty.to_owned()) };
+    let (tone, text) = match (list::is_old(&view), view.age) {
+        (false, _) => (Tone::Quiet, empty.to_owned()),
+        (true, None) => source_words(&view),
+        // The title says why.
+        (true, Some(_)) => (Tone::Old, format!("{} {empty}", pen.glyphs().old)),
+    };
     let room = area.width.saturating_sub(3);
     pen.put(area.x + 2, area.y, room, tone, without_brackets(&text, room));
 }

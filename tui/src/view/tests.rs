@@ -333,6 +333,49 @@ fn a_refused_token_is_seen_in_the_list_of_targets_at_every_size() {
 }
 
 #[test]
+fn a_file_that_was_rejected_is_broken_on_every_screen() {
+    for screen in [Screen::Overview, Screen::Config] {
+        let picture = text(&frame(&shown(screen, Scene::Degraded, LOOKS[0].1), (120, 30)));
+        assert!(picture.contains("DISK BROKEN") && !picture.contains("DISK DIFFERS"), "{picture}");
+    }
+}
+
+#[test]
+fn the_clock_of_an_outage_goes_on() {
+    let picture = text(&frame(&shown(Screen::Overview, Scene::Stale, LOOKS[0].1), (120, 30)));
+    for said in ["STALE 12s", "health ~12s", "~ STALE 12s ─", "error    12s"] {
+        assert!(picture.contains(said), "{said}:\n{picture}");
+    }
+    let list = text(&frame(&shown(Screen::Targets, Scene::Stale, LOOKS[0].1), (120, 30)));
+    assert!(list.contains("~ STALE          12s      ~ 12s"), "{list}");
+}
+
+#[test]
+fn the_time_that_is_left_to_change_things_is_rounded_up() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n");
+    let left = |after| text(&frame_at(&model, (120, 30), AT + Duration::from_secs(after)));
+    for (after, said) in [(1, "UNLOCKED 5m"), (61, "UNLOCKED 4m"), (245, "UNLOCKED 55s")] {
+        assert!(left(after).contains(said), "{after}: {}", left(after));
+    }
+}
+
+#[test]
+fn a_panel_does_not_say_its_trouble_twice() {
+    let mut model = shown(Screen::Overview, Scene::Healthy, LOOKS[0].1);
+    crate::fixture::tell(&mut model, 0, Source::Audit, AT, Ok(Payload::Audit(Vec::new())));
+    for second in 1..=4 {
+        for source in [Source::Health, Source::Audit] {
+            let silent = Trouble::Silent("connection refused".into());
+            crate::fixture::tell(&mut model, 0, source, AT + Duration::from_secs(second), Err(silent));
+        }
+    }
+    let picture = text(&frame_at(&model, (120, 30), AT + Duration::from_secs(5)));
+    let (_, panel) = picture.split_once("What changed").unwrap();
+    assert!(panel.contains("~ nothing yet") && panel.matches("UNREACHABLE").count() == 1, "{picture}");
+}
+
+#[test]
 fn a_figure_that_is_too_old_is_not_shown_as_one() {
     let picture = text(&frame(&shown(Screen::Overview, Scene::Unreachable, LOOKS[0].1), (120, 30)));
     assert!(picture.contains("- (was") && picture.contains("req/s, 1m ago)"), "{picture}");
@@ -478,6 +521,31 @@ fn a_dialog_says_what_its_enter_does() {
     press(&mut model, "-ci\tleaked");
     let picture = text(&frame(&model, (100, 26)));
     assert!(picture.contains("its name    orders-ci") && picture.contains("reason      leaked"), "{picture}");
+}
+
+#[test]
+fn no_id_is_cut_beside_a_column_that_is_empty() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "4j\n");
+    let mut run = crate::fixture::run("018f6b2c-77aa-7b1c-9d2e-0123456789ab", "succeeded");
+    run.replica = Some("monolith-7d9f8c-x2x5q".into());
+    crate::fixture::tell(&mut model, 0, Source::Runs, AT, Ok(Payload::Runs("rebuild_index".into(), vec![run])));
+    let picture = text(&frame(&model, (130, 30)));
+    assert!(picture.contains("018f6b2c-77aa-7b1c-9d2e-0123456789ab"), "{picture}");
+    assert!(picture.contains("monolith-7d9f8c-x2x5q"), "{picture}");
+}
+
+#[test]
+fn a_filter_for_a_column_that_is_none_says_so() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7/nosuch:dev\n");
+    let picture = text(&frame(&model, (120, 30)));
+    let said =
+        "no column is called nosuch; there are kid, name, state, owner, scopes, env, created, last-used, expires";
+    assert!(picture.contains(said), "{picture}");
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7/name:nobody\n");
+    assert!(text(&frame(&model, (120, 30))).contains("nothing fits the filter; Esc clears it"));
 }
 
 #[test]

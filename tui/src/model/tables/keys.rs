@@ -48,9 +48,9 @@ impl Row for KeyRow {
         Column::new("OWNER", 10, 1, 3),
         Column::new("SCOPES", 14, 3, 4),
         Column::new("ENV", 4, 0, 6),
-        Column::new("CREATED", 8, 0, 5),
-        Column::new("LAST USED", 9, 0, 1),
-        Column::new("EXPIRES", 10, 0, 2),
+        Column::new("CREATED", 8, 0, 5).past(),
+        Column::new("LAST USED", 9, 0, 1).past(),
+        Column::new("EXPIRES", 10, 0, 2).to_come(),
     ];
 
     fn id(&self) -> Cow<'_, str> {
