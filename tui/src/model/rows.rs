@@ -84,7 +84,7 @@ impl Column {
     }
 
     /// A column of instants that are to come.
-    pub(crate) const fn to_come(self) -> Self {
+    pub(crate) const fn ahead(self) -> Self {
         self.first("soonest first", "latest first")
     }
 

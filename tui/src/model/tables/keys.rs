@@ -50,7 +50,7 @@ impl Row for KeyRow {
         Column::new("ENV", 4, 0, 6),
         Column::new("CREATED", 8, 0, 5).past(),
         Column::new("LAST USED", 9, 0, 1).past(),
-        Column::new("EXPIRES", 10, 0, 2).to_come(),
+        Column::new("EXPIRES", 10, 0, 2).ahead(),
     ];
 
     fn id(&self) -> Cow<'_, str> {

@@ -68,7 +68,7 @@ impl Row for Worker {
         Column::new("NAME", 16, 2, 0),
         Column::new("STATE", 10, 0, 0),
         Column::new("SCHEDULE", 12, 1, 4).from(110),
-        Column::new("NEXT", 8, 0, 2).to_come(),
+        Column::new("NEXT", 8, 0, 2).ahead(),
         Column::new("LAST RUN", 11, 0, 0),
         Column::new("ENDED", 8, 0, 3).past().from(100),
         Column::number("TOOK", 8, 6).from(140),
