@@ -66,7 +66,8 @@ pub(crate) async fn snapshot(settings: &Settings, clock: Clock, form: Form) -> R
         print(&(text.map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))? + "\n"))?;
     } else {
         for (seen, status) in &statuses {
-            print(&status.as_ref().map_or_else(|failed| lost(&seen.target, failed), |status| screen(status, form)))?;
+            let text = status.as_ref().map_or_else(|failed| lost(&seen.target, failed), |status| screen(status, form));
+            print(if form == Form::Linear { text.trim_start() } else { &text })?;
         }
     }
     let mut code = 0;

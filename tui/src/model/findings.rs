@@ -119,7 +119,8 @@ fn token(target: &Target, now: Now, found: &mut Vec<Finding>) {
         let text = match &target.token {
             // Why there is none names the place already.
             TokenState::Missing(_) => format!("{}; `:login` looks for it again", gist(why)),
-            _ => format!("{}: {}", gist(why), target.token_advice),
+            // What comes after the reason is how a program would show one.
+            _ => format!("{}: {}", gist(why).split(": ").next().unwrap_or_default(), target.token_advice),
         };
         found.push(Finding::new(Severity::Error, "token", "token", since, text));
         return;

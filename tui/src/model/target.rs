@@ -285,6 +285,14 @@ impl Target {
         self.standing == Standing::Healthy && self.token_trouble().is_some()
     }
 
+    /// What it is in one word, where there is room for one: a refused token is worse than to be well.
+    pub(crate) fn state(&self) -> (Tone, &'static str) {
+        match self.is_only_refused() {
+            true => (Tone::Doubtful, "TOKEN REFUSED"),
+            false => (self.standing.tone(), self.standing.word()),
+        }
+    }
+
     /// Why the token is no good, in words.
     pub(crate) fn token_trouble(&self) -> Option<&str> {
         match (&self.token, &self.whoami.trouble) {

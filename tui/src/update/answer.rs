@@ -52,12 +52,13 @@ fn news(target: &mut Target, source: Source, changed: bool, now: Now) -> Option<
         // The standing tells the first cause; this is another one.
         (Source::Health, _) => changed && target.standing.is_lost(),
         // A token that is refused is refused everywhere; it is told where the console asks who it is.
-        (Source::Whoami, Trouble::Unauthorized(_)) => changed,
+        (Source::Whoami, Trouble::Unauthorized(_)) => changed && !target.told.contains(&source),
         (_, Trouble::Unauthorized(_)) => false,
-        // A first failure may be the whole server's, which its health is about to tell.
+        // It may be the whole server's, which its health is about to tell, unless that was asked later and answered.
         (_, Trouble::Silent(_) | Trouble::Unreadable(_)) => {
-            let second = view.failures > 1 && target.health.trouble.is_none();
-            second && (changed || !target.told.contains(&source))
+            let since = target.source(source, now.at).failing_for.unwrap_or_default();
+            let own = view.failures > 1 && target.health.trouble.is_none() && target.health.age(now.at) < Some(since);
+            own && (changed || !target.told.contains(&source))
         }
         _ => changed,
     };
@@ -225,7 +226,9 @@ pub(super) fn judge(model: &mut Model, now: Now) {
     }
     for (name, standing, before, text) in told {
         let ordinary = standing == Standing::Healthy && before == Standing::Connecting;
-        if !ordinary {
+        // That it does not answer was said; that it is lost will be.
+        let between = standing == Standing::Stale && before == Standing::NotAnswering;
+        if !ordinary && !between {
             model.note(standing.is_bad(), name, text, now);
         }
     }

@@ -357,6 +357,7 @@ fn a_trouble_is_told_once_and_its_end_too() {
     let before = session.model.messages.len();
     for _ in 0..5 {
         session.at += Duration::from_secs(1);
+        session.answer(Source::Health, Ok(Payload::Health(Box::new(crate::fixture::health(false)))));
         session.answer(Source::Stores, Err(Trouble::Silent("connection refused".into())));
     }
     session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
@@ -384,6 +385,37 @@ fn an_outage_is_told_once_a_target_and_change() {
         "prod-eu is OK again; it was not heard for 10s",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_source_that_fails_before_the_health_was_asked_says_nothing() {
+    let mut session = Session::healthy();
+    let before = session.model.messages.len();
+    let silent = || Err(Trouble::Silent("connection refused".into()));
+    for _ in 0..2 {
+        session.at += Duration::from_millis(250);
+        session.answer(Source::Workers, silent());
+    }
+    for _ in 0..4 {
+        session.at += Duration::from_secs(1);
+        session.answer(Source::Health, silent());
+        session.answer(Source::Workers, silent());
+    }
+    let told = session.model.messages.iter().rev().skip(before);
+    let told: Vec<_> = told.filter(|one| one.from.starts_with("prod")).map(|one| one.text.as_str()).collect();
+    assert_eq!(told, ["is NOT ANSWERING: connection refused", "is UNREACHABLE: connection refused"]);
+}
+
+#[test]
+fn a_refused_token_is_told_once_however_often_its_server_is_lost() {
+    let mut session = Session::healthy();
+    let refused = || Err(Trouble::Unauthorized("the token expired".into()));
+    for outcome in [refused(), Err(Trouble::Silent("no answer".into())), refused()] {
+        session.at += Duration::from_millis(300);
+        session.answer(Source::Whoami, outcome);
+    }
+    let told = session.model.messages.iter().filter(|one| one.from == "prod-eu whoami").count();
+    assert_eq!(told, 1);
 }
 
 #[test]

@@ -229,7 +229,8 @@ fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
     for (id, target) in model.targets.iter().enumerate().skip(first).take(visible) {
         let line = take(&mut area, 1);
         pen.put(line.x, line.y, 20, Tone::Strong, &target.label());
-        pen.state(line.x + 21, line.y, 16, target.standing.tone(), target.standing.word());
+        let (tone, word) = target.state();
+        pen.state(line.x + 21, line.y, 16, tone, word);
         pen.put(line.x + 38, line.y, line.width.saturating_sub(38), Tone::Quiet, &words::clean(&target.url));
         if id == chosen {
             let style = pen.style(Tone::Selected);

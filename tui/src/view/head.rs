@@ -20,10 +20,8 @@ const NARROW: u16 = 60;
 /// One line for a terminal that has room for no more, down to one sign.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
-    let (tone, sign, word) = match target.is_only_refused() {
-        true => (Tone::Doubtful, pen.glyphs().ask, "TOKEN REFUSED"),
-        false => (target.standing.tone(), pen.glyphs().of(target.standing.tone()), target.standing.word()),
-    };
+    let (tone, word) = target.state();
+    let sign = if target.is_only_refused() { pen.glyphs().ask } else { pen.glyphs().of(tone) };
     let (name, since) = (target.label(), since(target, model, now));
     let texts = [format!("{name} {word} {since}"), format!("{name} {word}"), word.to_owned()];
     let text = texts.iter().find(|text| width(text) <= area.width);

@@ -47,6 +47,10 @@ fn a_refused_token_says_where_another_one_has_to_go() {
     let mut model = scene(Scene::Unauthorized);
     model.target_mut().token_advice = crate::token::TokenSource::File("/home/ana/prod.token".into()).advice();
     let said = find(model.target(), now(AT)).remove(0);
+    let needed = "a valid admin token is needed: Authorization: Bearer <token> (request 018f)";
+    model.target_mut().whoami.trouble = Some(crate::feed::Trouble::Unauthorized(needed.into()));
+    let needed = find(model.target(), now(AT)).remove(0).message;
+    assert!(needed.starts_with("a valid admin token is needed: put another into /home"), "{needed}");
     let text = "the token expired: put another into /home/ana/prod.token (`monolith token create` makes one)";
     assert_eq!((said.message.as_str(), said.screen()), (text, Screen::Targets));
 }

@@ -114,8 +114,10 @@ impl Row for Target {
         let value = if health.is_fresh() { health.any() } else { None };
         match column {
             0 => Cell::new(Tone::Strong, self.label()),
-            1 if self.is_only_refused() => Cell::state(Tone::Doubtful, "TOKEN REFUSED"),
-            1 => Cell::state(self.standing.tone(), self.standing.word()),
+            1 => {
+                let (tone, word) = self.state();
+                Cell::state(tone, word)
+            }
             2 => Cell::quiet(words::counted(self.standing_at(cx))),
             3 => age(self, cx),
             4 => findings(self),
@@ -151,7 +153,11 @@ impl Row for Target {
 }
 
 impl Target {
+    /// For how long it has been what its row says.
     fn standing_at(&self, cx: &Cx) -> Duration {
+        if let Some(since) = self.whoami.failing_since.filter(|_| self.is_only_refused()) {
+            return cx.at.saturating_sub(since);
+        }
         self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms - self.skew_ms })
     }
 }
