@@ -4,12 +4,17 @@
 use serde_json::Value;
 
 use crate::clock::Now;
+use crate::keymap::Screen;
 use crate::model::Model;
 use crate::model::rows::{Column, Cx, List, Row, Visit, order};
 use crate::model::tables;
 
 /// The moment that rows are compared in.
 pub(crate) fn cx(model: &Model, now: Now) -> Cx {
+    if model.screen == Screen::Targets {
+        // The others are not frozen, and each has a clock of its own.
+        return Cx { server_ms: now.unix_ms, at: now.at };
+    }
     let now = model.shown_at(now);
     Cx { server_ms: model.shown().server_ms(now), at: now.at }
 }

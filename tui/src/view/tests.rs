@@ -321,6 +321,21 @@ fn the_list_of_targets_shows_the_worst_first_and_where_one_is() {
 }
 
 #[test]
+fn a_frozen_picture_does_not_keep_a_dead_server_young_among_the_targets() {
+    let mut model = shown(Screen::Targets, Scene::Healthy, LOOKS[0].1);
+    press(&mut model, " ");
+    for second in 1..=4 {
+        let silent = Trouble::Silent("connection refused".into());
+        crate::fixture::tell(&mut model, 1, Source::Health, AT + Duration::from_secs(second), Err(silent));
+    }
+    let at = AT + Duration::from_secs(90);
+    update(&mut model, crate::message::Msg::Tick, now(at));
+    let picture = text(&frame_at(&model, (120, 30), at));
+    assert!(picture.contains("UNREACHABLE") && !picture.contains("2/2 up"), "{picture}");
+    assert!(picture.contains("~ 1m"), "{picture}");
+}
+
+#[test]
 fn a_refused_token_is_seen_in_the_list_of_targets_at_every_size() {
     for size in [(120, 30), (80, 24), (40, 10)] {
         let model = shown(Screen::Targets, Scene::Unauthorized, ASCII);

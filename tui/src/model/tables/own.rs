@@ -158,7 +158,7 @@ impl Target {
         if let Some(since) = self.whoami.failing_since.filter(|_| self.is_only_refused()) {
             return cx.at.saturating_sub(since);
         }
-        self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms - self.skew_ms })
+        self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms })
     }
 }
 
