@@ -35,6 +35,7 @@ pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io
     let targets = settings.targets.iter().map(|one| {
         let mut target = Target::new(&one.name, one.client.base_url(), settings.poll);
         target.danger = one.danger;
+        target.token_advice = one.token.advice();
         target
     });
     let mut model = Model::new(targets.collect(), settings.keymap, look);

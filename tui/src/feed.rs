@@ -18,6 +18,11 @@ pub(crate) const WITHDRAWN: Duration = Duration::from_secs(60);
 /// One failure may be a restart in between; two are an outage.
 const UNREACHABLE_FAILURES: u32 = 2;
 
+/// What is asked for so often is stale after so long.
+pub(crate) fn stale_after(every: Duration) -> Duration {
+    (every * STALE_INTERVALS).max(STALE_MIN)
+}
+
 /// Something a server is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -239,6 +244,8 @@ pub(crate) struct Feed<T> {
     pub(crate) every: Duration,
     /// Counts values.
     pub(crate) version: u64,
+    /// Whether the server itself is not heard any more: then whatever it said is old, however young it is.
+    pub(crate) lost: bool,
 }
 
 impl<T> Feed<T> {
@@ -252,6 +259,7 @@ impl<T> Feed<T> {
             next_at: Duration::ZERO,
             every,
             version: 0,
+            lost: false,
         }
     }
 
@@ -278,10 +286,17 @@ impl<T> Feed<T> {
         }
     }
 
+    /// Takes one failure for an outage: nobody asks again.
+    pub(crate) fn give_up(&mut self) {
+        if self.failures > 0 {
+            self.failures = self.failures.max(UNREACHABLE_FAILURES);
+        }
+    }
+
     /// Forgets everything, as when another run is looked at.
     pub(crate) fn clear(&mut self) {
         let version = self.version + 1;
-        *self = Self { version, ..Self::new(self.every) };
+        *self = Self { version, lost: self.lost, ..Self::new(self.every) };
     }
 
     /// How old the value is.
@@ -291,7 +306,11 @@ impl<T> Feed<T> {
 
     /// Beyond this age the value is stale.
     pub(crate) fn limit(&self) -> Duration {
-        (self.every * STALE_INTERVALS).max(STALE_MIN)
+        stale_after(self.every)
+    }
+
+    fn is_old(&self, age: Duration) -> bool {
+        self.lost || age > self.limit()
     }
 
     /// The value, however old it is.
@@ -302,14 +321,14 @@ impl<T> Feed<T> {
     pub(crate) fn shown(&self, now: At) -> Shown<'_, T> {
         match (&self.value, self.age(now)) {
             (Some(value), Some(age)) if age > WITHDRAWN.max(self.limit()) => Shown::Withdrawn(value, age),
-            (Some(value), Some(age)) if age > self.limit() => Shown::Old(value, age),
+            (Some(value), Some(age)) if self.is_old(age) => Shown::Old(value, age),
             (Some(value), _) => Shown::Fresh(value),
             (None, _) => Shown::Nothing,
         }
     }
 
     pub(crate) fn condition(&self, now: At) -> Condition {
-        let stale = self.age(now).is_some_and(|age| age > self.limit());
+        let stale = self.age(now).is_some_and(|age| self.is_old(age));
         match (&self.trouble, self.value.is_some()) {
             (Some(Trouble::Unauthorized(_)), _) => Condition::Unauthorized,
             (Some(Trouble::Forbidden(_)), _) => Condition::Forbidden,

@@ -68,8 +68,12 @@ pub(crate) fn scene(scene: Scene) -> Model {
         _ => AT,
     };
     let earlier = last.saturating_sub(Duration::from_secs(20));
-    tell(&mut model, 0, Source::Metrics, earlier, Ok(Payload::Metrics(reading(1_000, 0))));
     let bad = scene == Scene::Degraded;
+    for look in 0..10_u64 {
+        let reading = reading(1_000 + 1_624 * look, if bad { 200 * look } else { 0 });
+        let at = earlier + Duration::from_secs(2 * look);
+        tell(&mut model, 0, Source::Metrics, at, Ok(Payload::Metrics(reading)));
+    }
     for (source, payload) in payloads(bad) {
         let refused = scene == Scene::Unauthorized && source.needs_token();
         let expired = || Trouble::Unauthorized("the token expired (request 018f-77)".into());
@@ -90,6 +94,8 @@ pub(crate) fn scene(scene: Scene) -> Model {
         }
     }
     tell(&mut model, 1, Source::Health, AT, Ok(Payload::Health(Box::new(health(false)))));
+    // Nobody has chosen a row yet.
+    model.lists.clear();
     update(&mut model, Msg::Tick, now(AT));
     model
 }
@@ -233,7 +239,7 @@ pub(crate) fn payloads(bad: bool) -> Vec<(Source, Payload)> {
         (
             Source::Audit,
             Payload::Audit(from(json!([{"seq": 9, "at": "2026-01-31T08:20:00.000Z", "actor": "bob",
-            "role": "operator", "ip": "10.0.0.7", "request_id": "018f-70", "action": "key.revoke",
+            "role": "operator", "ip": "10.0.0.7", "request_id": "018f-70", "action": "key.revoked",
             "subject": "9zTr5vHs47Ef", "outcome": "ok", "changes": null, "prev_hash": null, "hash": "h"}]))),
         ),
         (

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::feed::Source;
 use crate::keymap::Keymap;
 use crate::message::{Answer, Effect, Interest, Msg};
@@ -17,7 +17,7 @@ use crate::model::{Look, Model};
 use crate::net::{Link, QUEUE, fetch};
 use crate::options::{Failure, complain};
 use crate::settings::Settings;
-use crate::status::{Status, paint, view};
+use crate::status::{Failed, Status, paint, view};
 use crate::theme::Theme;
 use crate::update::update;
 
@@ -34,6 +34,8 @@ const WIDTH_ELSEWHERE: u16 = 100;
 const WIDTH_MIN: u16 = 60;
 /// Above this an eye loses the line.
 const WIDTH_MAX: u16 = 160;
+/// Lines without frames are cut nowhere that matters: whoever shows them wraps them.
+const WIDTH_LINEAR: u16 = 1_000;
 
 /// What one look is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,30 +49,37 @@ pub(crate) enum Form {
     Linear,
 }
 
+/// A target after one look, and the moment that it is judged at.
+struct Seen {
+    target: Target,
+    now: Now,
+}
+
 /// One look at every target.
 pub(crate) async fn snapshot(settings: &Settings, clock: Clock, form: Form) -> Result<u8, Failure> {
-    let model = look(settings, clock).await?;
-    let statuses: Vec<_> = model.targets.iter().map(|target| (target, Status::of(target))).collect();
+    let seen = look(settings, clock).await?;
+    let statuses: Vec<_> = seen.iter().map(|seen| (seen, Status::of(&seen.target))).collect();
     if form == Form::Json {
-        let targets: Vec<Value> = statuses.iter().map(|(target, status)| as_value(target, status, clock)).collect();
+        let targets: Vec<Value> = statuses.iter().map(|(seen, status)| as_value(seen, status)).collect();
         let whole = json!({"schema": SCHEMA, "targets": targets});
         let text = serde_json::to_string_pretty(&whole);
         print(&(text.map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))? + "\n"))?;
     } else {
-        for status in statuses.iter().filter_map(|(_, status)| status.as_ref().ok()) {
-            print(&screen(status, form))?;
+        for (seen, status) in &statuses {
+            let text = status.as_ref().map_or_else(|failed| lost(&seen.target, failed), |status| screen(status, form));
+            print(if form == Form::Linear { text.trim_start() } else { &text })?;
         }
     }
     let mut code = 0;
-    for (target, status) in &statuses {
+    for (Seen { target, .. }, status) in &statuses {
         code = code.max(without_token(target));
         match status {
             Ok(status) => {
-                status.failures().iter().for_each(|failure| complain(&Failure::from(*failure)));
+                status.failures().iter().for_each(|failed| complain(&about(target, failed)));
                 code = code.max(status.exit_code());
             }
             Err(failed) => {
-                complain(&Failure::from(failed));
+                complain(&about(target, failed));
                 code = code.max(failed.exit_code);
             }
         }
@@ -78,10 +87,20 @@ pub(crate) async fn snapshot(settings: &Settings, clock: Clock, form: Form) -> R
     Ok(code)
 }
 
-fn as_value(target: &Target, status: &Result<Status, crate::status::Failed>, clock: Clock) -> Value {
-    let now = clock.at();
+/// The one line of a target that told nothing.
+fn lost(target: &Target, failed: &Failed) -> String {
+    let text = format!("{}  {} · {}", target.standing.word(), target.name, failed.why);
+    format!(" {}\n", crate::words::clean(&text))
+}
+
+fn about(target: &Target, failed: &Failed) -> Failure {
+    let failure = Failure::from(failed);
+    Failure { message: format!("{}: {}", target.name, failure.message), ..failure }
+}
+
+fn as_value(Seen { target, now }: &Seen, status: &Result<Status, Failed>) -> Value {
     let ages = LOOK.iter().map(|source| {
-        let age = target.source(*source, now).age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let age = target.source(*source, now.at).age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         (source.name().to_owned(), json!(age))
     });
     let mut value = match status {
@@ -101,7 +120,10 @@ fn screen(status: &Status, form: Form) -> String {
     let size = if terminal { crossterm::terminal::size().ok() } else { None };
     // Some terminals do not know their size and say zero.
     let size = size.filter(|(columns, _)| *columns > 0);
-    let width = size.map_or(WIDTH_ELSEWHERE, |(columns, _)| columns.clamp(WIDTH_MIN, WIDTH_MAX));
+    let width = match form {
+        Form::Linear => WIDTH_LINEAR,
+        _ => size.map_or(WIDTH_ELSEWHERE, |(columns, _)| columns.clamp(WIDTH_MIN, WIDTH_MAX)),
+    };
     let buffer = view::draw(status, width);
     match form {
         Form::Linear => paint::linear(&buffer),
@@ -112,9 +134,9 @@ fn screen(status: &Status, form: Form) -> String {
 
 /// One word a target.
 pub(crate) async fn check(settings: &Settings, clock: Clock) -> Result<u8, Failure> {
-    let model = look(settings, clock).await?;
+    let seen = look(settings, clock).await?;
     let mut code = 0;
-    for target in &model.targets {
+    for Seen { target, .. } in &seen {
         let (own, why) = match Status::of(target) {
             Ok(status) => (status.exit_code(), status.failures().first().map(|failed| failed.why.clone())),
             Err(failed) => (failed.exit_code, Some(failed.why)),
@@ -153,15 +175,19 @@ fn word(target: &Target, code: u8) -> &'static str {
 }
 
 /// Asks everything once, all targets at the same time.
-async fn look(settings: &Settings, clock: Clock) -> Result<Model, Failure> {
-    let mut model = model(settings);
+async fn look(settings: &Settings, clock: Clock) -> Result<Vec<Seen>, Failure> {
+    // One look may take as long as its questions, and is not old by then.
+    let targets = targets(settings, settings.poll.max(fetch::ONCE_TIMEOUT));
+    let mut looks: Vec<(Model, Vec<Came>)> = targets.map(|target| (model(vec![target]), Vec::new())).collect();
     let mut asked = tokio::task::JoinSet::new();
     for (id, one) in settings.targets.iter().enumerate() {
         let token = match one.token.find().await {
             Ok(token) => token,
             // One of several goes without, and says why; the others are looked at as ever.
             Err(why) if settings.targets.len() > 1 => {
-                update(&mut model, Msg::Token { target: id, found: Err(why) }, clock.now());
+                if let Some((model, _)) = looks.get_mut(id) {
+                    update(model, Msg::Token { target: 0, found: Err(why) }, clock.now());
+                }
                 None
             }
             Err(message) => {
@@ -178,26 +204,54 @@ async fn look(settings: &Settings, clock: Clock) -> Result<Model, Failure> {
             asked.spawn(async move {
                 let asked_at = clock.at();
                 let outcome = fetch::fetch(&client, source, &Interest::default(), fetch::ONCE_TIMEOUT).await;
-                Answer { target: id, source, asked_at, next_in: std::time::Duration::ZERO, outcome }
+                let answer = Answer { target: 0, source, asked_at, next_in: std::time::Duration::ZERO, outcome };
+                (id, Came { answer, now: clock.now() })
             });
         }
     }
-    while let Some(answer) = asked.join_next().await {
-        let answer = answer.map_err(|error| Failure::new(1, format!("a question failed: {error}")))?;
-        update(&mut model, Msg::Answer(Box::new(answer)), clock.now());
+    while let Some(came) = asked.join_next().await {
+        let (id, came) = came.map_err(|error| Failure::new(1, format!("a question failed: {error}")))?;
+        if let Some((_, all)) = looks.get_mut(id) {
+            all.push(came);
+        }
     }
-    Ok(model)
+    Ok(looks.into_iter().map(|(model, came)| judge(model, came)).collect())
 }
 
-fn model(settings: &Settings) -> Model {
-    let targets = settings.targets.iter();
-    let targets = targets.map(|one| Target::new(&one.name, one.client.base_url(), settings.poll)).collect();
+/// An answer, and when it came.
+#[derive(Debug)]
+struct Came {
+    answer: Answer,
+    now: Now,
+}
+
+/// Judges a target by answers that are as old as each was when it came: one that takes its time makes no other look old.
+fn judge(mut model: Model, came: Vec<Came>) -> Seen {
+    let wall = came.iter().find(|came| came.answer.source == Source::Health).map_or(0, |came| came.now.unix_ms);
+    let now = Now { at: came.iter().map(|came| came.now.at).max().unwrap_or_default(), unix_ms: wall };
+    for Came { answer, now: then } in came {
+        let asked_at = now.at.saturating_sub(then.at.saturating_sub(answer.asked_at));
+        update(&mut model, Msg::Answer(Box::new(Answer { asked_at, ..answer })), now);
+    }
+    model.target_mut().health.give_up();
+    update(&mut model, Msg::Tick, now);
+    Seen { target: model.target().clone(), now }
+}
+
+fn targets(settings: &Settings, poll: std::time::Duration) -> impl Iterator<Item = Target> {
+    settings.targets.iter().map(move |one| Target {
+        token_advice: one.token.advice(),
+        ..Target::new(&one.name, one.client.base_url(), poll)
+    })
+}
+
+fn model(targets: Vec<Target>) -> Model {
     Model::new(targets, Keymap::default(), Look { theme: Theme::None, ascii: true })
 }
 
 /// A line for each change of a target: its state, or its findings.
 pub(crate) async fn watch(settings: Settings, clock: Clock, jsonl: bool) -> Result<u8, Failure> {
-    let mut model = model(&settings);
+    let mut model = model(targets(&settings, settings.poll).collect());
     let (tell, mut messages) = mpsc::channel(QUEUE);
     let links: Vec<Link> = settings
         .targets
@@ -231,7 +285,9 @@ pub(crate) async fn watch(settings: Settings, clock: Clock, jsonl: bool) -> Resu
             let now = (target.standing, findings);
             let is_news = target.standing != Standing::Connecting && told.as_ref() != Some(&now);
             if is_news {
-                print(&change(target, clock, jsonl))?;
+                if !print(&change(target, clock, jsonl))? {
+                    return Ok(0);
+                }
                 *told = Some(now);
             }
         }
@@ -250,12 +306,12 @@ fn change(target: &Target, clock: Clock, jsonl: bool) -> String {
     format!("{at} {} {} ({count}){}\n", target.name, target.standing.word(), crate::words::clean(&worst))
 }
 
-/// Writes to stdout. Whoever closed the pipe has read enough.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+/// Writes to stdout, and says whether anybody reads: whoever closed the pipe has read enough, and is told nothing.
+pub(crate) fn print(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::new(0, "nobody reads")),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(1, format!("cannot write to stdout: {error}"))),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }

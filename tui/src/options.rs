@@ -130,17 +130,14 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(1, format!("cannot start: {error}")))?;
     let answer = match options.command {
-        Some(What::Keys) => headless::print(&settings.keymap.markdown()).map(|()| 0),
+        Some(What::Keys) => headless::print(&settings.keymap.markdown()).map(|_| 0),
         Some(What::Snapshot { json }) => {
             let form = if json { Form::Json } else { tables() };
             runtime.block_on(headless::snapshot(&settings, clock, form))
         }
         Some(What::Watch { jsonl }) => runtime.block_on(headless::watch(settings, clock, jsonl)),
         Some(What::Check) => runtime.block_on(headless::check(&settings, clock)),
-        None if options.plain || !can_draw() => {
-            let form = if options.plain { Form::Linear } else { tables() };
-            runtime.block_on(headless::snapshot(&settings, clock, form))
-        }
+        None if options.plain || !can_draw() => runtime.block_on(headless::snapshot(&settings, clock, Form::Linear)),
         None => {
             let theme = if may_colour() { options.theme.unwrap_or(settings.theme) } else { Theme::None };
             let look = Look { theme, ascii: options.ascii || settings.ascii };
@@ -153,8 +150,18 @@ fn run(options: &Options) -> Result<u8, Failure> {
     answer
 }
 
+/// What tables are drawn as: a terminal that is dumb may not have the signs of their frames.
 fn tables() -> Form {
-    if may_colour() { Form::Coloured } else { Form::Tables }
+    match (is_dumb(), may_colour()) {
+        (true, _) => Form::Linear,
+        (false, true) => Form::Coloured,
+        (false, false) => Form::Tables,
+    }
+}
+
+/// Nothing is said of a pipe, whose reader has a terminal of his own or none.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// https://no-color.org: present and not empty.

@@ -54,6 +54,23 @@ impl TokenSource {
         }
     }
 
+    /// Where another token has to go when this one is refused.
+    pub(crate) fn advice(&self) -> String {
+        const MAKE: &str = "`monolith token create` makes one";
+        match (self, self.file()) {
+            (_, Some(file)) => format!("put another into {} ({MAKE})", file.display()),
+            (Self::Env(name), _) => format!("start again with another in {name} ({MAKE})"),
+            (Self::Command(argv), _) => {
+                let program = argv.first().map(String::as_str).unwrap_or_default();
+                format!("{program} has to give another; `:login` asks it again")
+            }
+            (Self::Keyring(account), _) => {
+                format!("put another into the keyring for {account}, then `:login` ({MAKE})")
+            }
+            _ => MAKE.to_owned(),
+        }
+    }
+
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Dev => Some(Path::new(DEV_TOKEN)),

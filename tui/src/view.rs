@@ -25,6 +25,7 @@ use crate::clock::Now;
 use crate::feed::Condition;
 use crate::keymap::Screen;
 use crate::model::Model;
+use crate::model::dialog::Dialog;
 use crate::model::target::SourceView;
 use crate::theme::Tone;
 use crate::update::select;
@@ -40,7 +41,11 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
     let mut pen = Pen::new(frame, model.look);
     pen.clear(area);
     if area.width < SMALL.0 || area.height < SMALL.1 {
-        head::tiny(&mut pen, area, model, now);
+        match &model.dialog {
+            // It can be read now or never.
+            Some(Dialog::Secret { text, .. }) => dialog::bare_secret(&mut pen, area, text.expose()),
+            _ => head::tiny(&mut pen, area, model, now),
+        }
         return;
     }
     let mut body = area;
@@ -74,12 +79,12 @@ fn source_words(view: &SourceView<'_>) -> (Tone, String) {
         Duration::ZERO => format!("{why} (try {} under way)", view.failures + 1),
         // Rounded up: a try that is due is not due in no time.
         wait => {
-            let next = words::steps(wait + Duration::from_millis(999));
+            let next = words::counted(wait + Duration::from_millis(999));
             format!("{why} (try {}, next in {next})", view.failures + 1)
         }
     };
-    let age = view.age.map(words::steps).unwrap_or_default();
-    let span = view.failing_for.map(words::steps).unwrap_or_default();
+    let age = view.age.map(words::counted).unwrap_or_default();
+    let span = view.failing_for.map(words::counted).unwrap_or_default();
     match view.condition {
         Condition::Loading => (Tone::Quiet, "loading".to_owned()),
         // Its age is at most this, and the words stand still while all is well.

@@ -40,6 +40,22 @@ pub(crate) fn steps(span_of: Duration) -> String {
     }
 }
 
+/// A span that is watched as it goes on: by the second below a minute.
+pub(crate) fn counted(span_of: Duration) -> String {
+    match span_of.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        _ => steps(span_of),
+    }
+}
+
+/// What is left of a span, rounded up to the minute: `5m` until four are left.
+pub(crate) fn left(span_of: Duration) -> String {
+    match span_of.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds => format!("{}m", seconds.div_ceil(60)),
+    }
+}
+
 /// A span in its largest unit alone: `41m`, `7h`, `3d`. For what is far away, and stands on an idle screen.
 pub(crate) fn about(span_of: Duration) -> String {
     match span_of.as_secs() {
@@ -143,6 +159,12 @@ mod tests {
         assert_eq!(seen.len(), 10 + 10 + 9);
         let seen = [59, 2_460, 25_300, 270_000].map(|seconds| about(Duration::from_secs(seconds)));
         assert_eq!(seen, ["55s", "41m", "7h", "3d"]);
+    }
+
+    #[test]
+    fn an_outage_is_counted_by_the_second() {
+        let seen = [9, 13, 59, 60, 3_700].map(|seconds| counted(Duration::from_secs(seconds)));
+        assert_eq!(seen, ["9s", "13s", "59s", "1m", "1h 1m"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) enum Dialog {
     /// Which server?
     PickTarget { chosen: TargetId },
     /// Changes are allowed after the name of the target was typed.
-    Unlock { target: TargetId, line: Line },
+    Unlock { target: TargetId, line: Line, mistaken: bool },
     /// A key is ended after its name was typed.
     Revoke(Revoke),
     /// A new key.
@@ -63,7 +63,7 @@ pub(crate) const FIELDS: [(&str, &str); 5] = [
     ("name", "what people call it"),
     ("owner", "whose it is"),
     ("scopes", "what it allows: orders:read orders:write"),
-    ("ttl", "how long it lives: 90d; empty: without end"),
+    ("ttl", "how long it lives: 90d; empty: the server's default"),
     ("ip allow", "from which networks: 10.0.0.0/8; empty: all"),
 ];
 

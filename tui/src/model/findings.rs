@@ -5,15 +5,15 @@ use monolith_client::wire::{Health, ReloadOutcome, Severity, StoreState};
 use serde::Serialize;
 
 use super::ms;
-use super::target::{Standing, Target};
-use crate::clock::{At, Now, unix_ms};
+use super::target::{Standing, Target, TokenState};
+use crate::clock::{At, Now, rfc3339, unix_ms};
 use crate::feed::{Condition, Feed, gist};
 use crate::keymap::Screen;
 use crate::words;
 
 /// A token that ends sooner is worth a word.
 const TOKEN_ENDS_SOON_MS: i64 = 10 * 60 * 1000;
-/// How long a restart is news.
+/// How long a restart is news, and that a server was lost.
 const RESTART_IS_NEWS: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 /// A share of failed requests that somebody should know about, where there are enough of them.
 const FAILED_SHARE: f64 = 0.01;
@@ -27,9 +27,14 @@ pub(crate) struct Finding {
     pub(crate) code: String,
     pub(crate) severity: Severity,
     pub(crate) subject: String,
-    /// Since when, in milliseconds since 1970 of the server's clock.
+    /// Since when, in milliseconds since 1970 of the server's clock; for programs an instant like every other.
+    #[serde(serialize_with = "as_instant")]
     pub(crate) since: Option<i64>,
     pub(crate) message: String,
+}
+
+fn as_instant<S: serde::Serializer>(since: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    since.map(rfc3339).serialize(serializer)
 }
 
 impl Finding {
@@ -42,6 +47,7 @@ impl Finding {
         let code = self.code.as_str();
         let is = |words: &[&str]| words.iter().any(|word| code.contains(word));
         match () {
+            () if code.starts_with("token") => Screen::Targets,
             () if is(&["route", "traffic", "metrics"]) => Screen::Traffic,
             () if is(&["reload", "config", "disk", "replica", "revision", "secret", "profile"]) => Screen::Config,
             () if is(&["worker", "run", "tick", "overdue", "ledger"]) => Screen::Workers,
@@ -72,6 +78,10 @@ pub(crate) fn find(target: &Target, now: Now) -> Vec<Finding> {
     if let Some(at) = target.history.restarted_at.filter(|at| now.at.saturating_sub(*at) < RESTART_IS_NEWS) {
         found.push(Finding::new(Severity::Info, "restarted", "server", since(at), "the server started anew"));
     }
+    if let Some((at, span)) = target.silent.filter(|(at, _)| now.at.saturating_sub(*at) < RESTART_IS_NEWS) {
+        let text = format!("it was not heard for {}", words::counted(span));
+        found.push(Finding::new(Severity::Info, "was_silent", "server", since(at), text));
+    }
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.since.cmp(&b.since)));
     found
 }
@@ -85,7 +95,7 @@ fn reach(target: &Target, now: Now, since: Option<i64>, found: &mut Vec<Finding>
         }
         Standing::Unreadable => found.push(Finding::new(Severity::Error, "unreadable", "server", since, why)),
         Standing::Stale => {
-            let age = target.health.age(now.at).map(words::steps).unwrap_or_default();
+            let age = target.health.age(now.at).map(words::counted).unwrap_or_default();
             let text = format!("nothing was heard for {age}; every figure is old");
             let heard = target.health.age(now.at).map(|age| target.server_ms(now) - ms(age));
             found.push(Finding::new(Severity::Error, "stale", "server", heard, text));
@@ -106,18 +116,23 @@ fn feed_since<T>(feed: &Feed<T>, target: &Target, now: Now) -> Option<i64> {
 fn token(target: &Target, now: Now, found: &mut Vec<Finding>) {
     if let Some(why) = target.token_trouble() {
         let since = feed_since(&target.whoami, target, now);
-        let text = format!("{}; `:login` looks for it again", gist(why));
+        let text = match &target.token {
+            // Why there is none names the place already.
+            TokenState::Missing(_) => format!("{}; `:login` looks for it again", gist(why)),
+            // What comes after the reason is how a program would show one.
+            _ => format!("{}: {}", gist(why).split(": ").next().unwrap_or_default(), target.token_advice),
+        };
         found.push(Finding::new(Severity::Error, "token", "token", since, text));
         return;
     }
     let Some(whoami) = target.whoami.shown(now.at).any() else { return };
     match target.until(&whoami.expires_at, now) {
         Some(left) if left < TOKEN_ENDS_SOON_MS => {
-            let span = words::steps(std::time::Duration::from_millis(left.unsigned_abs()));
+            let span = words::counted(std::time::Duration::from_millis(left.unsigned_abs()));
             let text = match left {
                 0.. => format!("your token ends in {span}"),
                 // Servers are lenient for as long as clocks may differ.
-                _ => format!("your token ended {span} ago; the server will refuse it"),
+                _ => format!("your token ended {span} ago"),
             };
             found.push(Finding::new(Severity::Warning, "token_ends", "token", None, text));
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::At;
+use crate::feed::stale_after;
 use crate::metrics::{Reading, RouteCount};
 
 /// Rates are taken over this long, so that a quiet server has quantiles too.
@@ -64,9 +65,13 @@ pub(crate) struct RouteRow {
 }
 
 /// What was seen of the metrics of one server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
+    /// Between two looks, where nothing is wrong.
+    every: Duration,
     looks: VecDeque<(At, Reading)>,
+    /// The last look, and the requests and failures counted by then; a restart does not forget when it was.
+    last: Option<(At, (f64, f64))>,
     pub(crate) points: VecDeque<Point>,
     /// The look that the last point ends with: when, and the requests and failures counted by then.
     charted: Option<(At, (f64, f64))>,
@@ -79,10 +84,27 @@ pub(crate) struct History {
 }
 
 impl History {
+    pub(crate) fn new(every: Duration) -> Self {
+        Self {
+            every,
+            looks: VecDeque::new(),
+            last: None,
+            points: VecDeque::new(),
+            charted: None,
+            rates: None,
+            routes: Vec::new(),
+            marks: VecDeque::new(),
+            restarted_at: None,
+        }
+    }
+
     /// Takes a look at the counters.
     pub(crate) fn look(&mut self, at: At, reading: Reading) {
         if self.looks.back().is_some_and(|(_, before)| fell(before, &reading)) {
             self.restart(at);
+        }
+        if let Some((then, _)) = self.last.filter(|(then, _)| at.saturating_sub(*then) > stale_after(self.every)) {
+            self.leave_a_hole(then, at);
         }
         if self.looks.back().is_some_and(|(then, _)| at.saturating_sub(*then) < STEP_MIN) {
             return;
@@ -98,29 +120,57 @@ impl History {
         self.rates = oldest.map(|(then, old)| rates(old, &reading, seconds(at, *then)));
         self.routes = route_rows(&reading, oldest, before.zip(step), at, &mut known);
         self.chart(at, totals(&reading));
+        self.last = Some((at, totals(&reading)));
         self.looks.push_back((at, reading));
     }
 
     /// Adds a point where the last one is long enough ago; the first comes at once, so that there is one.
-    fn chart(&mut self, at: At, (requests, failed): (f64, f64)) {
+    fn chart(&mut self, at: At, counted: (f64, f64)) {
         let due = |then: At| self.points.is_empty() || at.saturating_sub(then) >= COLUMN;
         match self.charted {
             Some((then, _)) if !due(then) => return,
-            Some((then, (old_requests, old_failed))) if at > then => {
-                let span = seconds(at, then);
-                let per_second = |now: f64, then: f64| (now - then) / span;
-                let (requests, failed) = (per_second(requests, old_requests), per_second(failed, old_failed));
-                push(&mut self.points, Point { at, requests, failed }, POINTS);
-            }
+            Some((then, _)) if at > then => self.point(at, counted),
             _ => {}
         }
-        self.charted = Some((at, (requests, failed)));
+        self.charted = Some((at, counted));
+    }
+
+    /// What was not measured is not drawn: neither as nothing nor as if it had gone on evenly.
+    fn leave_a_hole(&mut self, from: At, to: At) {
+        self.end_point();
+        let missed = |every: Duration| (to.saturating_sub(from).as_secs_f64() / every.as_secs_f64()).round();
+        for number in 1..=count(missed(COLUMN).max(1.0), POINTS) {
+            let at = from + COLUMN * number;
+            push(&mut self.points, Point { at, requests: f64::NAN, failed: 0.0 }, POINTS);
+        }
+        for row in &mut self.routes {
+            (1..count(missed(self.every), ROUTE_POINTS)).for_each(|_| push(&mut row.points, f64::NAN, ROUTE_POINTS));
+        }
+    }
+
+    /// Ends the point that is being counted where the last look was; one of too short a while says nothing.
+    fn end_point(&mut self) {
+        if let (Some((then, _)), Some((at, counted))) = (self.charted, self.last)
+            && at.saturating_sub(then) >= COLUMN / 2
+        {
+            self.point(at, counted);
+        }
+        self.charted = None;
+    }
+
+    /// Adds what was counted since the last point.
+    fn point(&mut self, at: At, (requests, failed): (f64, f64)) {
+        let Some((then, (old_requests, old_failed))) = self.charted else { return };
+        let span = seconds(at, then);
+        let per_second = |now: f64, then: f64| (now - then) / span;
+        let (requests, failed) = (per_second(requests, old_requests), per_second(failed, old_failed));
+        push(&mut self.points, Point { at, requests, failed }, POINTS);
     }
 
     /// Forgets the counters of the process that is gone; what was drawn stays.
     pub(crate) fn restart(&mut self, at: At) {
         self.looks.clear();
-        self.charted = None;
+        self.end_point();
         self.rates = None;
         self.restarted_at = Some(at);
     }
@@ -128,6 +178,12 @@ impl History {
     pub(crate) fn mark(&mut self, at: At) {
         push(&mut self.marks, at, POINTS);
     }
+}
+
+/// A number of points as one, and no more than a chart holds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within the limit")]
+fn count(points: f64, limit: usize) -> u32 {
+    points.clamp(0.0, limit as f64) as u32
 }
 
 fn push<T>(queue: &mut VecDeque<T>, value: T, limit: usize) {
@@ -263,13 +319,15 @@ mod tests {
         Reading { routes: vec![route], ..Reading::default() }
     }
 
+    const EVERY: Duration = Duration::from_secs(2);
+
     fn at(seconds: u64) -> At {
         Duration::from_secs(seconds)
     }
 
     #[test]
     fn a_rate_is_what_was_counted_in_between() {
-        let mut history = History::default();
+        let mut history = History::new(EVERY);
         history.look(at(0), reading(100.0, 1.0, 50.0));
         assert_eq!((history.rates, history.points.len()), (None, 0));
         history.look(at(2), reading(120.0, 3.0, 70.0));
@@ -283,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_point_of_the_chart_is_ten_seconds_however_often_one_looks() {
-        let mut history = History::default();
+        let mut history = History::new(EVERY);
         for second in 0..=62 {
             history.look(at(second), reading(if second < 12 { 0.0 } else { 100.0 }, 0.0, 0.0));
         }
@@ -292,8 +350,25 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_was_measured_the_chart_has_a_hole() {
+        for restarts in [false, true] {
+            let mut history = History::new(EVERY);
+            for second in (0..=31).chain(50..=80).step_by(2) {
+                if restarts && second == 50 {
+                    history.restart(at(second));
+                }
+                history.look(at(second), reading(10.0 * second as f64, 0.0, 0.0));
+            }
+            let points: Vec<_> = history.points.iter().map(|point| point.requests.is_finite()).collect();
+            assert_eq!(points, [true, true, true, true, false, false, true, true, true], "{restarts}");
+            let points = &history.routes[0].points;
+            assert_eq!(points.iter().filter(|point| !point.is_finite()).count(), 9, "{points:?}");
+        }
+    }
+
+    #[test]
     fn a_restart_is_no_spike_and_no_negative_rate() {
-        let mut history = History::default();
+        let mut history = History::new(EVERY);
         history.look(at(0), reading(1_000.0, 0.0, 0.0));
         history.look(at(2), reading(1_010.0, 0.0, 0.0));
         history.look(at(4), reading(3.0, 0.0, 0.0));
@@ -305,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_window_forgets_what_is_long_ago() {
-        let mut history = History::default();
+        let mut history = History::new(EVERY);
         for second in 0..200 {
             let requests = if second < 100 { 10.0 * f64::from(second) } else { 1_000.0 };
             history.look(at(u64::from(second as u32)), reading(requests, 0.0, 0.0));

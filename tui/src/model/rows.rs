@@ -58,13 +58,38 @@ pub(crate) struct Column {
     /// When room is short, the highest goes first; 0 never goes.
     pub(crate) drop: u8,
     pub(crate) right: bool,
+    /// What comes first when it is sorted by, and what when that is turned round.
+    pub(crate) first: (&'static str, &'static str),
     /// In a list of fewer cells it is not shown, so that those that matter more have room to grow.
     pub(crate) from: u16,
 }
 
 impl Column {
     pub(crate) const fn new(name: &'static str, width: u16, grow: u16, drop: u8) -> Self {
-        Self { name, width, grow, drop, right: false, from: 0 }
+        Self { name, width, grow, drop, right: false, first: ("a to z", "z to a"), from: 0 }
+    }
+
+    /// As a filter calls it.
+    pub(crate) fn word(&self) -> String {
+        self.name.to_lowercase().replace(' ', "-")
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.word() == name.to_lowercase()
+    }
+
+    /// A column of instants that are over.
+    pub(crate) const fn past(self) -> Self {
+        self.first("oldest first", "newest first")
+    }
+
+    /// A column of instants that are to come.
+    pub(crate) const fn ahead(self) -> Self {
+        self.first("soonest first", "latest first")
+    }
+
+    pub(crate) const fn first(self, up: &'static str, down: &'static str) -> Self {
+        Self { first: (up, down), ..self }
     }
 
     pub(crate) const fn from(self, from: u16) -> Self {
@@ -73,7 +98,8 @@ impl Column {
 
     /// A column of numbers.
     pub(crate) const fn number(name: &'static str, width: u16, drop: u8) -> Self {
-        Self { name, width, grow: 0, drop, right: true, from: 0 }
+        let first = ("smallest first", "largest first");
+        Self { name, width, grow: 0, drop, right: true, first, from: 0 }
     }
 }
 
@@ -149,6 +175,8 @@ impl<'a> Rank<'a> {
 /// Something a list can hold.
 pub(crate) trait Row {
     const COLUMNS: &'static [Column];
+    /// How it is sorted before somebody says otherwise; `None` is the order in which the server tells.
+    const SORT: Option<(usize, bool)> = None;
 
     /// What tells it from every other row, also after the list was asked for again.
     fn id(&self) -> Cow<'_, str>;
@@ -201,6 +229,15 @@ impl Filter {
         Self(text.split_whitespace().filter_map(|term| Term::parse(term, columns)).collect())
     }
 
+    /// A word before a colon that is the name of no column, where there is one.
+    pub(crate) fn stranger<'a>(text: &'a str, columns: &[Column]) -> Option<&'a str> {
+        text.split_whitespace().find_map(|term| {
+            let (name, _) = term.trim_start_matches('!').split_once(':')?;
+            let is_word = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '-');
+            (is_word && !columns.iter().any(|column| column.is_called(name))).then_some(name)
+        })
+    }
+
     fn admits<R: Row>(&self, row: &R, cx: &Cx) -> bool {
         let asks_all = self.0.iter().any(|term| term.column.is_none());
         let words = if asks_all { row.words(cx) } else { Cow::Borrowed("") };
@@ -217,10 +254,9 @@ impl Filter {
 impl Term {
     fn parse(text: &str, columns: &[Column]) -> Option<Self> {
         let (negated, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-        let named = text.split_once(':').and_then(|(name, rest)| {
-            let is = |column: &Column| column.name.replace(' ', "-").eq_ignore_ascii_case(name);
-            Some((columns.iter().position(is)?, rest))
-        });
+        let named = text
+            .split_once(':')
+            .and_then(|(name, rest)| Some((columns.iter().position(|column| column.is_called(name))?, rest)));
         let (column, text) = named.map_or((None, text), |(column, rest)| (Some(column), rest));
         let (fuzzy, text) = text.strip_prefix('~').map_or((false, text), |rest| (true, rest));
         (!text.is_empty()).then(|| Self { negated, column, fuzzy, text: text.to_lowercase() })
@@ -243,7 +279,7 @@ pub(crate) fn order<R: Row>(rows: &[R], filter: &str, sort: Option<(usize, bool)
     let numbered = rows.iter().enumerate();
     let admitted = numbered.filter(|(_, row)| filter.0.is_empty() || filter.admits(*row, cx));
     let numbers = admitted.map(|(index, _)| u32::try_from(index).unwrap_or(u32::MAX));
-    let Some((column, reverse)) = sort else { return numbers.collect() };
+    let Some((column, reverse)) = sort.or(R::SORT) else { return numbers.collect() };
     let rank = |number: u32| rows.get(number as usize).map_or(Rank::Nothing, |row| row.rank(column, cx));
     let mut ranked: Vec<(Rank<'_>, u32)> = numbers.map(|number| (rank(number), number)).collect();
     ranked.sort_by(|(a, _), (b, _)| a.compare(b, reverse));

@@ -166,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_key_still_says_when_it_expires() {
+        let cx = Cx { server_ms: unix_ms("2026-01-31T08:30:00.000Z").unwrap(), at: std::time::Duration::ZERO };
+        let mut key = crate::fixture::key("9zTr5vHs47Ef", None, "revoked");
+        assert_eq!(KeyRow::from(key.clone()).cell(8, &cx).text, "in 2d 0h");
+        key.expires_at = None;
+        assert_eq!(KeyRow::from(key).cell(8, &cx).text, "never");
+    }
+
+    #[test]
     fn a_replica_that_says_nothing_is_not_ready() {
         let payloads = crate::fixture::payloads(false);
         let found = payloads.into_iter().find_map(|(_, payload)| match payload {
@@ -175,6 +184,8 @@ mod tests {
         let replica = found.unwrap();
         let seen = unix_ms(&replica.seen_at).unwrap();
         let word = |ms| replica.cell(2, &Cx { server_ms: seen + ms, at: std::time::Duration::ZERO }).text;
-        assert_eq!([word(30_000), word(30_001)], ["ready", "silent"]);
+        assert_eq!([word(30_000), word(30_001), word(300_001)], ["ready", "silent", "gone"]);
+        let tone = |ms| replica.cell(2, &Cx { server_ms: seen + ms, at: std::time::Duration::ZERO }).tone;
+        assert_eq!([tone(30_001), tone(300_001)], [Tone::Doubtful, Tone::Quiet]);
     }
 }

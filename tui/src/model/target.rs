@@ -1,6 +1,7 @@
 //! One server: what each of its sources said, how old that is, and what it adds up to.
 //! What is judged here is judged at a moment that is given.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::feed::{Condition, Feed, Source, Trouble};
 use crate::message::Keys;
 use crate::metrics::Reading;
 use crate::theme::Tone;
+use crate::token::TokenSource;
+use crate::words;
 
 /// Output that is kept of one run; the server keeps less.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
@@ -31,6 +34,12 @@ pub(crate) struct Target {
     /// A production server is told by more than its name.
     pub(crate) danger: bool,
     pub(crate) token: TokenState,
+    /// Where another token has to go.
+    pub(crate) token_advice: String,
+    /// The sources whose trouble was told, and whose end of it has to be told.
+    pub(crate) told: BTreeSet<Source>,
+    /// When it was heard again after it was lost, and for how long it had not been.
+    pub(crate) silent: Option<(At, Duration)>,
     pub(crate) health: Feed<Health>,
     pub(crate) metrics: Feed<Reading>,
     pub(crate) whoami: Feed<Whoami>,
@@ -129,6 +138,11 @@ impl Standing {
         }
     }
 
+    /// Whether nothing that was said is known to be true now.
+    pub(crate) const fn is_lost(self) -> bool {
+        matches!(self, Self::Stale | Self::Unreachable)
+    }
+
     /// Whether it is a reason to wake somebody.
     pub(crate) const fn is_bad(self) -> bool {
         !matches!(self, Self::Healthy | Self::Connecting)
@@ -143,6 +157,9 @@ impl Target {
             url: url.to_owned(),
             danger: false,
             token: TokenState::default(),
+            token_advice: TokenSource::None.advice(),
+            told: BTreeSet::new(),
+            silent: None,
             health: Feed::new(every(Source::Health)),
             metrics: Feed::new(every(Source::Metrics)),
             whoami: Feed::new(every(Source::Whoami)),
@@ -157,13 +174,19 @@ impl Target {
             audit: Feed::new(every(Source::Audit)),
             logs: Feed::new(every(Source::Logs)),
             events: Feed::new(every(Source::Events)),
-            history: History::default(),
+            history: History::new(every(Source::Metrics)),
             findings: Vec::new(),
             values: Vec::new(),
             standing: Standing::Connecting,
             standing_since: Duration::ZERO,
             skew_ms: 0,
         }
+    }
+
+    /// What it is called on a screen: one that nobody may take for another has a sign before its name.
+    pub(crate) fn label(&self) -> String {
+        let name = words::clean(&self.name);
+        if self.danger { format!("! {name}") } else { name.into_owned() }
     }
 
     /// What can be said of a source whatever its values are.
@@ -201,6 +224,15 @@ impl Target {
             (Condition::Loading | Condition::Failing | Condition::Fresh, _) => Standing::Connecting,
             _ => Standing::Unreadable,
         }
+    }
+
+    /// Keeps that the server is not heard any more, or is again: no source of it then outlives the last sign of life.
+    pub(crate) fn lose(&mut self, lost: bool) {
+        // The health judges itself: by it the server is found again.
+        macro_rules! mark {
+            ($($feed:ident),+) => { $( self.$feed.lost = lost; )+ };
+        }
+        mark!(metrics, whoami, stores, workers, runs, output, keys, config, revisions, replicas, audit, logs, events);
     }
 
     /// For how long it has been standing so: as the server tells it where that is longer, else as it was seen.
@@ -246,6 +278,19 @@ impl Target {
         let asked = now.unix_ms - super::ms(now.at.saturating_sub(asked_at));
         let ahead = (theirs - now.unix_ms).max(0) + (theirs + 1000 - asked).min(0);
         self.skew_ms = if ahead.abs() > SKEW_MAX_MS { ahead } else { 0 };
+    }
+
+    /// Whether nothing is wrong but the token.
+    pub(crate) fn is_only_refused(&self) -> bool {
+        self.standing == Standing::Healthy && self.token_trouble().is_some()
+    }
+
+    /// What it is in one word, where there is room for one: a refused token is worse than to be well.
+    pub(crate) fn state(&self) -> (Tone, &'static str) {
+        match self.is_only_refused() {
+            true => (Tone::Doubtful, "TOKEN REFUSED"),
+            false => (self.standing.tone(), self.standing.word()),
+        }
     }
 
     /// Why the token is no good, in words.

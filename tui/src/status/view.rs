@@ -53,7 +53,8 @@ impl Widget for View<'_> {
     fn render(self, area: Rect, buffer: &mut Buffer) {
         let mut rest = area;
         for line in self.head {
-            line.render(take(&mut rest, 1), buffer);
+            let area = take(&mut rest, 1);
+            cut(line, usize::from(area.width)).render(area, buffer);
         }
         take(&mut rest, 1);
         for panel in self.panels {
@@ -61,6 +62,36 @@ impl Widget for View<'_> {
             panel.render(take(&mut rest, height), buffer);
         }
     }
+}
+
+/// A line in so many cells; where it is cut, a sign says so.
+fn cut(mut line: Line<'_>, room: usize) -> Line<'_> {
+    let mut left = room;
+    let whole = line.width() <= room;
+    for (place, span) in line.spans.iter_mut().enumerate() {
+        let width = span.width();
+        if whole || width < left {
+            left -= width.min(left);
+            continue;
+        }
+        *span = Span::styled(shortened(&span.content, left), span.style);
+        line.spans.truncate(place + 1);
+        break;
+    }
+    line
+}
+
+/// The beginning of a text, and a sign that there is more.
+fn shortened(text: &str, room: usize) -> String {
+    let mut kept = String::new();
+    for letter in text.chars() {
+        kept.push(letter);
+        if Span::raw(kept.as_str()).width() >= room {
+            kept.pop();
+            break;
+        }
+    }
+    kept + "…"
 }
 
 /// Cuts rows off the top of what is left.
@@ -86,7 +117,9 @@ fn head(status: &Status) -> Vec<Line<'_>> {
         Line::from(vec![
             // The one word that has to be seen from across the room.
             toned(health.status.into(), word).reversed().bold(),
-            Span::raw(format!(" monolith {} ", health.version)),
+            Span::raw(format!(" {}", status.target)).bold(),
+            dot(),
+            Span::raw(format!("monolith {} ", health.version)),
             quiet(format!("at {}", status.server)),
             dot(),
             ready,

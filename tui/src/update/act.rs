@@ -9,6 +9,7 @@ use crate::keymap::{Act, Screen};
 use crate::message::{Command, Effect};
 use crate::model::dialog::{Dialog, Form, Revoke};
 use crate::model::line::Line;
+use crate::model::rows::{List, ListState};
 use crate::model::{ConfigPane, Model, PromptKind, WorkPane};
 use crate::words;
 
@@ -88,6 +89,11 @@ pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen == screen && screen == Screen::Workers {
         model.pane.work = WorkPane::Workers;
     }
+    if screen == Screen::Targets && model.screen != screen {
+        // Enter at once goes nowhere else than where one is.
+        let here = Some(model.target().name.clone());
+        model.lists.entry(List::Targets).or_insert(ListState::EMPTY).selected = here;
+    }
     model.screen = screen;
     model.scroll = 0;
     if screen == Screen::Messages {
@@ -144,10 +150,12 @@ fn sort(model: &mut Model, reverse: bool, now: Now) {
     let sort = state.sort;
     select::reorder(model, list);
     let said = sort.and_then(|(column, down)| {
-        let name = columns.get(column)?.to_lowercase();
-        Some(format!("sorted by {name}, {} first", if down { "largest" } else { "smallest" }))
+        let column = columns.get(column)?;
+        let first = if down { column.first.1 } else { column.first.0 };
+        Some(format!("sorted by {}, {first}", column.name.to_lowercase()))
     });
-    model.toast(said.unwrap_or_else(|| "in the order of the server".to_owned()), now);
+    let unsorted = if list == List::Targets { "the worst first" } else { "in the order of the server" };
+    model.toast(said.unwrap_or_else(|| unsorted.to_owned()), now);
 }
 
 fn pane(model: &mut Model) {
@@ -203,7 +211,7 @@ fn unlock(model: &mut Model, now: Now) {
         return;
     }
     let target = model.current;
-    model.ask(Dialog::Unlock { target, line: Line::default() }, now);
+    model.ask(Dialog::Unlock { target, line: Line::default(), mistaken: false }, now);
 }
 
 /// Whether a change may be begun, and if not, why.

@@ -11,6 +11,7 @@ use crate::feed::{Source, Trouble};
 use crate::message::{Answer, Effect, Payload, TargetId};
 use crate::model::target::{Output, Standing, Target, TokenState};
 use crate::model::{Model, WorkPane, findings, tables};
+use crate::words;
 
 /// After so many refusals of a token it is looked for again.
 const REFUSALS_A_LOGIN: u32 = 6;
@@ -20,20 +21,12 @@ pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Ve
     let (id, source) = (answer.target, answer.source);
     let wanted = (runs_of(model), output_of(model));
     let Some(target) = model.targets.get_mut(id) else { return };
-    let was_refused = is_refused(target, source, now);
     let changed = store(target, answer, &wanted, now);
-    let (name, view) = (target.name.clone(), target.source(source, now.at));
     let refused = is_refused(target, source, now);
-    let failures = view.failures;
-    let told = view.trouble.map(|trouble| trouble.why().to_owned());
-    // A token that is refused is refused everywhere; it is told where the console asks who it is.
-    let repeated = (refused || was_refused) && source != Source::Whoami;
-    let quiet = repeated || matches!(view.trouble, Some(Trouble::NeedsToken | Trouble::NotServed));
-    if changed && source != Source::Events && !quiet {
-        match told {
-            Some(why) => model.note(true, format!("{name} {}", source.name()), why, now),
-            None => model.note(false, format!("{name} {}", source.name()), "answers again", now),
-        }
+    let failures = target.source(source, now.at).failures;
+    if let Some((bad, text)) = news(target, source, changed, now) {
+        let from = format!("{} {}", target.name, source.name());
+        model.note(bad, from, text, now);
     }
     // A server that is back has everything to tell, whenever the other pollers meant to ask.
     if changed && source == Source::Health && failures == 0 {
@@ -46,6 +39,34 @@ pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Ve
     if source == Source::Keys && !refused {
         super::command::look_for_unknown(model, id, now);
     }
+}
+
+/// What there is to say of a source, if anything: an outage is one line of its target, not one of each of its sources.
+fn news(target: &mut Target, source: Source, changed: bool, now: Now) -> Option<(bool, String)> {
+    let view = target.source(source, now.at);
+    let Some(trouble) = view.trouble else {
+        return target.told.remove(&source).then(|| (false, "answers again".to_owned()));
+    };
+    let is_news = match (source, trouble) {
+        (Source::Events, _) | (_, Trouble::NeedsToken | Trouble::NotServed) => false,
+        // The standing tells the first cause; this is another one.
+        (Source::Health, _) => changed && target.standing.is_lost(),
+        // A token that is refused is refused everywhere; it is told where the console asks who it is.
+        (Source::Whoami, Trouble::Unauthorized(_)) => changed && !target.told.contains(&source),
+        (_, Trouble::Unauthorized(_)) => false,
+        // It may be the whole server's, which its health is about to tell, unless that was asked later and answered.
+        (_, Trouble::Silent(_) | Trouble::Unreadable(_)) => {
+            let since = target.source(source, now.at).failing_for.unwrap_or_default();
+            let own = view.failures > 1 && target.health.trouble.is_none() && target.health.age(now.at) < Some(since);
+            own && (changed || !target.told.contains(&source))
+        }
+        _ => changed,
+    };
+    let why = trouble.why().to_owned();
+    if is_news && source != Source::Health {
+        target.told.insert(source);
+    }
+    is_news.then_some((true, why))
 }
 
 fn is_refused(target: &Target, source: Source, now: Now) -> bool {
@@ -78,6 +99,9 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
         Payload::Health(health) => {
             target.compare_clocks(&health, asked_at, now);
             compare_processes(target, &health, now);
+            if target.standing.is_lost() {
+                target.silent = target.health.age(at).map(|age| (at, age));
+            }
             target.health.take(Ok(*health), asked_at, at, next_in)
         }
         Payload::Metrics(reading) => {
@@ -193,16 +217,34 @@ pub(super) fn judge(model: &mut Model, now: Now) {
     for target in &mut model.targets {
         let standing = target.judge(now.at);
         if standing != target.standing {
-            told.push((standing, target.name.clone(), target.standing));
+            told.push((target.name.clone(), standing, target.standing, said(target, standing)));
             target.standing = standing;
             target.standing_since = now.at;
         }
+        target.lose(standing.is_lost());
         target.findings = findings::find(target, now);
     }
-    for (standing, name, before) in told {
+    for (name, standing, before, text) in told {
         let ordinary = standing == Standing::Healthy && before == Standing::Connecting;
-        if !ordinary {
-            model.note(standing.is_bad(), name, format!("is {}", standing.word()), now);
+        // That it does not answer was said; that it is lost will be.
+        let between = standing == Standing::Stale && before == Standing::NotAnswering;
+        if !ordinary && !between {
+            model.note(standing.is_bad(), name, text, now);
         }
+    }
+}
+
+/// What a target has become, and why, where it is not the server that says so.
+fn said(target: &Target, standing: Standing) -> String {
+    let word = standing.word();
+    let answers = matches!(standing, Standing::Healthy | Standing::Degraded | Standing::Down);
+    let why = target.health.trouble.as_ref().map(Trouble::why);
+    match (target.standing, target.silent, why) {
+        (before, Some((_, span)), _) if answers && before.is_lost() => {
+            format!("is {word} again; it was not heard for {}", words::counted(span))
+        }
+        (Standing::NotAnswering | Standing::Unreadable, ..) if answers => format!("is {word} again"),
+        (_, _, Some(why)) if !answers => format!("is {word}: {why}"),
+        _ => format!("is {word}"),
     }
 }

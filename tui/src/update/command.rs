@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use monolith_client::wire::{Explanation, KeyState, Outcome, Plan, Receipt, ReloadOutcome};
+use monolith_client::wire::{Explanation, KeyState, Outcome, Plan, Receipt, ReloadOutcome, RunState};
 
 use super::interest;
 use crate::clock::{Now, unix_ms};
@@ -77,7 +77,15 @@ fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
             let did = if matches!(command, Command::Pause { .. }) { "paused" } else { "resumed" };
             model.say(false, format!("{worker} is {did}"), now);
         }
-        Success::Cancelled(run) => model.say(false, format!("the run of {} is {}", run.worker, run.state), now),
+        Success::Cancelled(run) => {
+            let worker = words::clean(&run.worker);
+            let text = match run.state {
+                // The server has asked it to end; the lists tell when it has.
+                RunState::Claimed | RunState::Running => format!("asked to cancel the run of {worker}"),
+                state => format!("the run of {worker} is {state}"),
+            };
+            model.say(false, text, now);
+        }
         Success::Reloaded(outcome) => {
             model.say(false, reload_words(&outcome), now);
             if outcome.outcome != ReloadOutcome::Unchanged {
@@ -95,9 +103,11 @@ fn receipt_words(receipt: &Receipt) -> String {
         || "nothing bounds when the others will".to_owned(),
         |ms| format!("the others will within {}", words::millis(ms)),
     );
+    let all =
+        if *known == 1 { "the one replica refuses it".to_owned() } else { format!("all {known} replicas refuse it") };
     match (receipt.complete, receipt.lag_ms) {
-        (true, Some(lag)) => format!("done, all {known} replicas refuse it after {}", words::millis(lag)),
-        (true, None) => format!("done, all {known} replicas refuse it"),
+        (true, Some(lag)) => format!("done, {all} after {}", words::millis(lag)),
+        (true, None) => format!("done, {all}"),
         (false, _) => format!("done, {acked} of {known} replicas refuse it so far; {bound}"),
     }
 }

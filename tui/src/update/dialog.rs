@@ -25,7 +25,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
     let then = match dialog {
         Dialog::Help | Dialog::Detail { .. } => read(model, dialog, key),
         Dialog::PickTarget { chosen } => pick(model, chosen, key),
-        Dialog::Unlock { target, line } => unlock(model, target, line, key, now),
+        Dialog::Unlock { target, line, .. } => unlock(model, target, line, key, now),
         Dialog::Revoke(revoke) => self::revoke(revoke, key),
         Dialog::Create { target, form } => create(target, form, key),
         Dialog::Secret { kid, name, text, copied, .. } => match key.code {
@@ -95,6 +95,7 @@ fn pick(model: &mut Model, chosen: usize, key: KeyEvent) -> Then {
 
 fn unlock(model: &mut Model, target: usize, mut line: Line, key: KeyEvent, now: Now) -> Then {
     let name = model.targets.get(target).map(|target| target.name.clone()).unwrap_or_default();
+    let mistaken = key.code == KeyCode::Enter;
     match key.code {
         KeyCode::Esc => return Then::Close,
         KeyCode::Enter if line.text().trim() == name => {
@@ -104,7 +105,7 @@ fn unlock(model: &mut Model, target: usize, mut line: Line, key: KeyEvent, now: 
         }
         _ => line.key(key),
     };
-    Then::Stay(Dialog::Unlock { target, line })
+    Then::Stay(Dialog::Unlock { target, line, mistaken })
 }
 
 fn revoke(mut revoke: Revoke, key: KeyEvent) -> Then {
@@ -115,7 +116,8 @@ fn revoke(mut revoke: Revoke, key: KeyEvent) -> Then {
             let Revoke { target, kid, name, reason, .. } = revoke;
             return Then::Send(target, Command::Revoke { kid, name, reason: reason.text().trim().to_owned() });
         }
-        KeyCode::Enter => revoke.at_reason = !revoke.at_reason,
+        // Whatever is typed next is still for the name.
+        KeyCode::Enter => revoke.at_reason = false,
         _ if revoke.at_reason => {
             revoke.reason.key(key);
         }

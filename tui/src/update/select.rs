@@ -4,12 +4,17 @@
 use serde_json::Value;
 
 use crate::clock::Now;
+use crate::keymap::Screen;
 use crate::model::Model;
-use crate::model::rows::{Cx, List, Row, Visit, order};
+use crate::model::rows::{Column, Cx, List, Row, Visit, order};
 use crate::model::tables;
 
 /// The moment that rows are compared in.
 pub(crate) fn cx(model: &Model, now: Now) -> Cx {
+    if model.screen == Screen::Targets {
+        // The others are not frozen, and each has a clock of its own.
+        return Cx { server_ms: now.unix_ms, at: now.at };
+    }
     let now = model.shown_at(now);
     Cx { server_ms: model.shown().server_ms(now), at: now.at }
 }
@@ -80,9 +85,9 @@ pub(super) fn json(model: &Model) -> Option<Value> {
     tables::visit(model, list, Json { index: *state.order.get(state.at)? })
 }
 
-/// The names of the columns of a list.
-pub(crate) fn columns(model: &Model, list: List) -> Vec<&'static str> {
-    tables::visit(model, list, Names)
+/// The columns of a list.
+pub(crate) fn columns(model: &Model, list: List) -> &'static [Column] {
+    tables::visit(model, list, Columns)
 }
 
 struct Order<'a> {
@@ -142,12 +147,12 @@ impl Visit for Json {
     }
 }
 
-struct Names;
+struct Columns;
 
-impl Visit for Names {
-    type Out = Vec<&'static str>;
+impl Visit for Columns {
+    type Out = &'static [Column];
 
-    fn rows<R: Row>(self, _: &[R]) -> Vec<&'static str> {
-        R::COLUMNS.iter().map(|column| column.name).collect()
+    fn rows<R: Row>(self, _: &[R]) -> &'static [Column] {
+        R::COLUMNS
     }
 }

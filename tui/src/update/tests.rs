@@ -155,7 +155,7 @@ fn a_key_is_revoked_by_its_typed_name_only() {
     let mut session = Session::healthy();
     session.unlock().press("7xorders-c\n");
     assert!(session.sent().is_empty());
-    session.code(KeyCode::Tab).press("i").code(KeyCode::Tab).press("leaked\n");
+    session.press("i").code(KeyCode::Tab).press("leaked\n");
     let revoke = Command::Revoke { kid: "4fQm2xYz81Ab".into(), name: "orders-ci".into(), reason: "leaked".into() };
     assert_eq!(session.sent(), [(1, &revoke)]);
 }
@@ -300,6 +300,15 @@ fn a_frozen_picture_stands_still_while_the_state_goes_on() {
 }
 
 #[test]
+fn eight_and_enter_stays_on_the_server_that_is_looked_at() {
+    let mut session = Session::healthy();
+    session.press(":target st\n8\n");
+    assert_eq!(session.model.targets[session.model.current].name, "staging");
+    session.press("8k\n8\n");
+    assert_eq!(session.model.targets[session.model.current].name, "prod-eu");
+}
+
+#[test]
 fn the_palette_does_anything_by_its_name() {
     let mut session = Session::healthy();
     session.press(":target st\n");
@@ -348,12 +357,114 @@ fn a_trouble_is_told_once_and_its_end_too() {
     let before = session.model.messages.len();
     for _ in 0..5 {
         session.at += Duration::from_secs(1);
+        session.answer(Source::Health, Ok(Payload::Health(Box::new(crate::fixture::health(false)))));
         session.answer(Source::Stores, Err(Trouble::Silent("connection refused".into())));
     }
     session.answer(Source::Stores, Ok(Payload::Stores(Vec::new())));
     let told = session.model.messages.iter().rev().skip(before).filter(|message| message.from == "prod-eu stores");
     let told: Vec<_> = told.map(|message| message.text.as_str()).collect();
     assert_eq!(told, ["connection refused", "answers again"]);
+}
+
+#[test]
+fn an_outage_is_told_once_a_target_and_change() {
+    let mut session = Session::healthy();
+    let before = session.model.messages.len();
+    for second in 0..20_u64 {
+        session.at += Duration::from_secs(1);
+        for (source, payload) in payloads(false) {
+            let dead = (3..12).contains(&second);
+            session.answer(source, if dead { Err(Trouble::Silent("connection refused".into())) } else { Ok(payload) });
+        }
+    }
+    let told = session.model.messages.iter().rev().skip(before).filter(|message| message.from.starts_with("prod-eu"));
+    let told: Vec<_> = told.map(|message| format!("{} {}", message.from, message.text)).collect();
+    let expected = [
+        "prod-eu is NOT ANSWERING: connection refused",
+        "prod-eu is UNREACHABLE: connection refused",
+        "prod-eu is OK again; it was not heard for 10s",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_source_that_fails_before_the_health_was_asked_says_nothing() {
+    let mut session = Session::healthy();
+    let before = session.model.messages.len();
+    let silent = || Err(Trouble::Silent("connection refused".into()));
+    for _ in 0..2 {
+        session.at += Duration::from_millis(250);
+        session.answer(Source::Workers, silent());
+    }
+    for _ in 0..4 {
+        session.at += Duration::from_secs(1);
+        session.answer(Source::Health, silent());
+        session.answer(Source::Workers, silent());
+    }
+    let told = session.model.messages.iter().rev().skip(before);
+    let told: Vec<_> = told.filter(|one| one.from.starts_with("prod")).map(|one| one.text.as_str()).collect();
+    assert_eq!(told, ["is NOT ANSWERING: connection refused", "is UNREACHABLE: connection refused"]);
+}
+
+#[test]
+fn a_refused_token_is_told_once_however_often_its_server_is_lost() {
+    let mut session = Session::healthy();
+    let refused = || Err(Trouble::Unauthorized("the token expired".into()));
+    for outcome in [refused(), Err(Trouble::Silent("no answer".into())), refused()] {
+        session.at += Duration::from_millis(300);
+        session.answer(Source::Whoami, outcome);
+    }
+    let told = session.model.messages.iter().filter(|one| one.from == "prod-eu whoami").count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn another_cause_of_an_outage_is_told_too() {
+    let mut session = Session::healthy();
+    for why in ["connection refused"; 5].into_iter().chain(["no answer within 1.5 s"; 2]) {
+        session.at += Duration::from_secs(1);
+        session.answer(Source::Health, Err(Trouble::Silent(why.into())));
+    }
+    assert_eq!(session.said(), "no answer within 1.5 s");
+}
+
+#[test]
+fn a_cancelled_run_is_not_said_to_be_running() {
+    for (state, said) in [
+        ("running", "asked to cancel the run of rebuild_index"),
+        ("cancelled", "the run of rebuild_index is cancelled"),
+    ] {
+        let mut session = Session::healthy();
+        session.press("4j\n");
+        session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "running")])));
+        session.unlock().press("x").code(KeyCode::Tab).press("\n");
+        session.done(Ok(Success::Cancelled(Box::new(run("018f-9", state)))));
+        assert_eq!(session.said(), said);
+    }
+}
+
+#[test]
+fn one_replica_is_not_called_all_of_them() {
+    for (known, said) in [(1, "the one replica refuses it after 12 ms"), (3, "all 3 replicas refuse it after 12 ms")] {
+        let mut session = Session::healthy();
+        session.unlock().press("7xorders-ci\n");
+        let receipt = serde_json::json!({"kid": "4fQm2xYz81Ab", "revoked_at": "2026-01-31T08:30:00.000Z",
+            "reason": null, "replicas_known": known, "replicas_acked": known, "lag_ms": 12, "complete": true,
+            "bound_ms": null});
+        session.done(Ok(Success::Revoked(serde_json::from_value(receipt).unwrap())));
+        assert_eq!(session.said(), format!("revoke orders-ci (4fQm2xYz81Ab): done, {said}"));
+    }
+}
+
+#[test]
+fn sorting_says_what_comes_first() {
+    let mut session = Session::healthy();
+    session.press("6sS");
+    assert_eq!(session.toast(), "sorted by when, newest first");
+    session.press("7ssS");
+    assert_eq!(session.toast(), "sorted by name, z to a");
+    session.press("2sssS");
+    assert_eq!(session.toast(), "sorted by req/s, largest first");
 }
 
 #[test]

@@ -10,14 +10,15 @@ use crate::theme::Tone;
 pub(super) fn spark(pen: &mut Pen<'_>, area: Rect, points: impl DoubleEndedIterator<Item = f64>, tone: Tone) -> f64 {
     let newest: Vec<f64> = points.rev().take(usize::from(area.width)).collect();
     let most = newest.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
-    for (back, value) in (1_u16..).zip(newest) {
+    // What was not measured leaves a hole.
+    for (back, value) in (1_u16..).zip(newest).filter(|(_, value)| value.is_finite()) {
         bar(pen, area.right().saturating_sub(back), area, share(value, most), tone);
     }
     most
 }
 
 fn share(value: f64, most: f64) -> f64 {
-    if most > 0.0 && value.is_finite() { (value / most).clamp(0.0, 1.0) } else { 0.0 }
+    if most > 0.0 { (value / most).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// One column of a chart, as high as its area allows.

@@ -20,30 +20,16 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Help => help(pen, screen, model),
         Dialog::Detail { title, lines } => detail(pen, screen, model, title, lines),
         Dialog::PickTarget { chosen } => pick(pen, screen, model, *chosen),
-        Dialog::Unlock { target, line } => unlock(pen, screen, model, *target, line),
+        Dialog::Unlock { target, line, mistaken } => unlock(pen, screen, model, *target, (line, *mistaken)),
         Dialog::Revoke(revoke) => self::revoke(pen, screen, model, revoke),
         Dialog::Create { target, form } => create(pen, screen, model, *target, form),
         Dialog::Secret { kid, name, text, copied, leaving } => {
-            let mut area = frame(pen, screen, 9, Tone::Doubtful, "The key, shown this once");
-            let room = area.width;
-            pen.line(
-                take(&mut area, 2),
-                &[
-                    (Tone::Quiet, "name "),
-                    (Tone::Strong, &words::clean(name)),
-                    (Tone::Quiet, "   id "),
-                    (Tone::Plain, &words::clean(kid)),
-                ],
-            );
-            let line = take(&mut area, 2);
-            pen.put(line.x, line.y, room, Tone::Strong, &words::clean(text.expose()));
             let said = match (copied, leaving) {
-                (_, true) => (Tone::Doubtful, "nobody can show it again: have you stored it?"),
+                (_, true) => (Tone::Doubtful, "press s when it is stored: nobody can show it again"),
                 (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
                 (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
             };
-            pen.line(take(&mut area, 2), &[said]);
-            keys(pen, area, &[("y", "copy"), ("s", "I have stored it")]);
+            secret(pen, screen, (kid, name), text.expose(), said);
         }
         Dialog::Confirm { target, question, facts, yes, .. } => {
             let rows = u16::try_from(facts.len()).unwrap_or(0);
@@ -72,15 +58,59 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
     }
 }
 
+/// A key that nobody can show again: all of it first, then the way out; the rest has the room that is left.
+fn secret(pen: &mut Pen<'_>, screen: Rect, (kid, name): (&str, &str), text: &str, said: (Tone, &str)) {
+    let lines = broken(&words::clean(text), usize::from(inside(screen)));
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let mut area = frame(pen, screen, rows.saturating_add(9), Tone::Doubtful, "The key, shown this once");
+    if area.height > rows + 2 {
+        let (name, kid) = (words::clean(name), words::clean(kid));
+        let parts = [(Tone::Quiet, "name "), (Tone::Strong, &*name), (Tone::Quiet, "   id "), (Tone::Plain, &*kid)];
+        pen.line(take(&mut area, 1), &parts);
+        gap(&mut area, rows + 2);
+    }
+    for line in &lines {
+        pen.line(take(&mut area, 1), &[(Tone::Strong, line)]);
+    }
+    gap(&mut area, 2);
+    if area.height > 1 {
+        pen.line(take(&mut area, 1), &[said]);
+        gap(&mut area, 1);
+    }
+    keys(pen, area, &[("y", "copy"), ("s", "I have stored it")]);
+}
+
+/// The same in a window that holds nothing else.
+pub(super) fn bare_secret(pen: &mut Pen<'_>, mut area: Rect, text: &str) {
+    let lines = broken(&words::clean(text), usize::from(area.width));
+    if lines.len() >= usize::from(area.height) {
+        pen.line(area, &[(Tone::Doubtful, "enlarge this window")]);
+        return;
+    }
+    for line in &lines {
+        pen.line(take(&mut area, 1), &[(Tone::Strong, line)]);
+    }
+    keys(pen, area, &[("y", "copy"), ("s", "stored")]);
+}
+
 /// Which server it is about: the first thing that is read.
 fn on(model: &Model, target: usize) -> String {
-    let name = model.targets.get(target).map(|target| words::clean(&target.name).into_owned());
+    let name = model.targets.get(target).map(crate::model::target::Target::label);
     format!("on {}", name.unwrap_or_default())
+}
+
+fn outside(screen: Rect) -> u16 {
+    screen.width.saturating_sub(4).min(WIDTH).max(screen.width.min(20))
+}
+
+/// How wide a text inside of a frame may be.
+fn inside(screen: Rect) -> u16 {
+    outside(screen).saturating_sub(6)
 }
 
 /// A frame in the middle, and the area inside.
 fn frame(pen: &mut Pen<'_>, screen: Rect, height: u16, tone: Tone, title: &str) -> Rect {
-    let width = screen.width.saturating_sub(4).min(WIDTH).max(screen.width.min(20));
+    let width = outside(screen);
     let height = height.min(screen.height);
     let x = screen.x + (screen.width - width) / 2;
     let y = screen.y + (screen.height - height) / 2;
@@ -135,13 +165,15 @@ fn field(pen: &mut Pen<'_>, area: Rect, name: &str, line: &Line, active: bool) {
     }
 }
 
-fn unlock(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, line: &Line) {
+fn unlock(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, (line, mistaken): (&Line, bool)) {
     let name = model.targets.get(target).map(|target| words::clean(&target.name).into_owned()).unwrap_or_default();
     let mut area = frame(pen, screen, 9, Tone::Doubtful, "Allow changes for five minutes");
     pen.line(take(&mut area, 1), &[(Tone::Quiet, "server  "), (Tone::Strong, &name)]);
     let url = model.targets.get(target).map(|target| words::clean(&target.url).into_owned()).unwrap_or_default();
     pen.line(take(&mut area, 2), &[(Tone::Quiet, "        "), (Tone::Quiet, &url)]);
-    field(pen, take(&mut area, 2), "its name", line, true);
+    field(pen, take(&mut area, 1), "its name", line, true);
+    let said = if mistaken { "that is not its name" } else { "" };
+    pen.line(take(&mut area, 1), &[(Tone::Bad, said)]);
     keys(pen, area, &[("enter", "allow, when its name is typed"), ("esc", "stay read-only")]);
 }
 
@@ -162,7 +194,11 @@ fn revoke(pen: &mut Pen<'_>, screen: Rect, model: &Model, revoke: &Revoke) {
     field(pen, take(&mut area, 1), "its name", &revoke.line, !revoke.at_reason);
     field(pen, take(&mut area, 1), "reason", &revoke.reason, revoke.at_reason);
     gap(&mut area, 1);
-    let enter = if revoke.is_confirmed() { "REVOKE, for good" } else { "nothing, until its name is typed" };
+    let enter = match (revoke.is_confirmed(), revoke.at_reason) {
+        (true, _) => "REVOKE, for good",
+        (false, true) => "back to its name",
+        (false, false) => "nothing, until its name is typed",
+    };
     keys(pen, area, &[("enter", enter), ("tab", "reason"), ("esc", "leave it")]);
 }
 
@@ -172,10 +208,13 @@ fn create(pen: &mut Pen<'_>, screen: Rect, model: &Model, target: usize, form: &
         field(pen, take(&mut area, 1), name, line, number == form.at);
     }
     gap(&mut area, 2);
-    let help = FIELDS.get(form.at).map_or("", |(_, help)| *help);
+    let (name, help) = FIELDS.get(form.at).copied().unwrap_or_default();
+    let values = model.targets.get(target).map(|target| target.values.as_slice()).unwrap_or_default();
+    let default = values.iter().find(|row| name == "ttl" && row.key == "keys.default_ttl");
+    let help = default.map_or_else(|| help.to_owned(), |row| format!("{help}, {}", words::clean(&row.value)));
     let said = match &form.mistake {
         Some(mistake) => (Tone::Bad, mistake.as_str()),
-        None => (Tone::Quiet, help),
+        None => (Tone::Quiet, help.as_str()),
     };
     pen.line(take(&mut area, 1), &[said]);
     gap(&mut area, 1);
@@ -189,8 +228,9 @@ fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
     let first = chosen.saturating_sub(visible / 2).min(model.targets.len().saturating_sub(visible));
     for (id, target) in model.targets.iter().enumerate().skip(first).take(visible) {
         let line = take(&mut area, 1);
-        pen.put(line.x, line.y, 20, Tone::Strong, &words::clean(&target.name));
-        pen.state(line.x + 21, line.y, 16, target.standing.tone(), target.standing.word());
+        pen.put(line.x, line.y, 20, Tone::Strong, &target.label());
+        let (tone, word) = target.state();
+        pen.state(line.x + 21, line.y, 16, tone, word);
         pen.put(line.x + 38, line.y, line.width.saturating_sub(38), Tone::Quiet, &words::clean(&target.url));
         if id == chosen {
             let style = pen.style(Tone::Selected);
@@ -203,7 +243,7 @@ fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
 
 fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[(String, String)]) {
     let names = lines.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(30);
-    let inside = screen.width.saturating_sub(4).min(WIDTH).saturating_sub(6 + names + 2);
+    let inside = inside(screen).saturating_sub(names + 2);
     let wrapped: Vec<(String, String)> =
         lines.iter().flat_map(|line| wrap(line, usize::from(inside.max(10)))).collect();
     let rows = u16::try_from(wrapped.len()).unwrap_or(u16::MAX);
@@ -223,12 +263,29 @@ fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[
 
 /// A value on as many lines as it needs.
 fn wrap((name, value): &(String, String), room: usize) -> Vec<(String, String)> {
-    let letters: Vec<char> = value.chars().collect();
-    if letters.is_empty() {
-        return vec![(name.clone(), String::new())];
+    let lines = broken(value, room).into_iter().enumerate();
+    lines.map(|(n, line)| (if n == 0 { name.clone() } else { String::new() }, line)).collect()
+}
+
+/// A text in lines of so many cells, broken between words, and within one only where it is longer than a line.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let room = u16::try_from(room).unwrap_or(u16::MAX).max(1);
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_inclusive(' ') {
+        if !line.is_empty() && width(&line).saturating_add(width(word.trim_end())) > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        for letter in word.chars() {
+            line.push(letter);
+            if letter != ' ' && width(&line) > room {
+                line.pop();
+                lines.push(std::mem::replace(&mut line, letter.to_string()));
+            }
+        }
     }
-    let pieces = letters.chunks(room).enumerate();
-    pieces.map(|(n, piece)| (if n == 0 { name.clone() } else { String::new() }, piece.iter().collect())).collect()
+    lines.push(line);
+    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+    lines
 }
 
 /// The keys of this screen first, then those of everywhere.

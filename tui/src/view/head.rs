@@ -20,12 +20,9 @@ const NARROW: u16 = 60;
 /// One line for a terminal that has room for no more, down to one sign.
 pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
-    let refused = target.standing == Standing::Healthy && target.token_trouble().is_some();
-    let (tone, sign, word) = match refused {
-        true => (Tone::Doubtful, pen.glyphs().ask, "TOKEN REFUSED"),
-        false => (target.standing.tone(), pen.glyphs().of(target.standing.tone()), target.standing.word()),
-    };
-    let (name, since) = (words::clean(&target.name), since(target, model, now));
+    let (tone, word) = target.state();
+    let sign = if target.is_only_refused() { pen.glyphs().ask } else { pen.glyphs().of(tone) };
+    let (name, since) = (target.label(), since(target, model, now));
     let texts = [format!("{name} {word} {since}"), format!("{name} {word}"), word.to_owned()];
     let text = texts.iter().find(|text| width(text) <= area.width);
     pen.put(area.x, area.y, area.width, tone, text.map_or(sign, String::as_str));
@@ -36,7 +33,7 @@ pub(super) fn tiny(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
 fn since(target: &Target, model: &Model, now: Now) -> String {
     match target.standing {
         Standing::Healthy => format!("up {}", words::steps(target.standing_for(model.shown_at(now)))),
-        _ => words::steps(target.standing_for(now)),
+        _ => words::counted(target.standing_for(now)),
     }
 }
 
@@ -45,7 +42,7 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let target = model.target();
     let room = |x: u16| area.right().saturating_sub(x);
     let tone = if target.danger { Tone::Bad } else { Tone::Strong };
-    let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &words::clean(&target.name));
+    let mut x = pen.put(area.x + 1, area.y, area.width / 3, tone, &target.label());
     x = pen.state(x + 2, area.y, room(x + 2), target.standing.tone(), target.standing.word());
     // Where room is short, a refused token is said rather than for how long all is well.
     if area.width >= NARROW || target.standing != Standing::Healthy || target.token_trouble().is_none() {
@@ -69,7 +66,7 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     }
     if target.danger {
         let style = pen.style(Tone::Selected);
-        pen.frame.set_style(Rect { width: width(&target.name) + 2, ..area }, style);
+        pen.frame.set_style(Rect { width: width(&target.label()) + 2, ..area }, style);
     }
 }
 
@@ -89,7 +86,7 @@ fn who(target: &Target, model: &Model, now: Now) -> Vec<(Tone, String)> {
     }
     match model.unlocked {
         Some((id, until)) if id == model.current && until > now.at => {
-            let left = words::steps(until.saturating_sub(now.at));
+            let left = words::left(until.saturating_sub(now.at));
             parts.insert(1, (Tone::Doubtful, format!("UNLOCKED {left}")));
         }
         _ => parts.insert(1, (Tone::Quiet, "read-only".to_owned())),
@@ -104,7 +101,7 @@ fn ages(target: &Target, now: At) -> String {
         let age = match (view.age, view.condition) {
             (None, _) => "-".to_owned(),
             (Some(_), Condition::Fresh) => format!("<{}", words::steps(view.every * 2)),
-            (Some(age), _) => format!("~{}", words::steps(age)),
+            (Some(age), _) => format!("~{}", words::counted(age)),
         };
         format!("{} {age}", source.name())
     };

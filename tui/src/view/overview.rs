@@ -1,7 +1,7 @@
 //! The screen at three in the morning: what is wrong, since when, what changed, and whether the figures are true now.
 //! Findings come first and get the room they need; everything else shares what is left.
 
-use monolith_client::wire::{AuditEntry, ProcessRole};
+use monolith_client::wire::{AuditEntry, ProcessRole, ReloadOutcome};
 use ratatui::layout::Rect;
 
 use super::list::{self, Look};
@@ -19,6 +19,8 @@ use crate::words;
 const WIDE: u16 = 100;
 /// Where there is room for more than findings and a line of figures.
 const TALL: u16 = 14;
+/// Where the last run of a worker has room for a word before it.
+const LABELLED: u16 = 60;
 /// A panel that had room for its title alone would only look broken.
 const PANEL_MIN: u16 = 2;
 
@@ -161,8 +163,10 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     let Some(known) = health.any() else { return };
     let tone = |tone| if health.is_fresh() { tone } else { Tone::Old };
     let hash: String = known.config.hash.as_deref().unwrap_or("-").chars().take(8).collect();
+    let rejected = known.config.last_reload.as_ref().is_some_and(|last| last.outcome == ReloadOutcome::Rejected);
     let disk = match known.config.disk_matches_running {
         Some(true) => (Tone::Quiet, "disk matches".to_owned()),
+        Some(false) if rejected => (Tone::Bad, "DISK BROKEN".to_owned()),
         Some(false) => (Tone::Doubtful, "DISK DIFFERS".to_owned()),
         None => (Tone::Quiet, "disk not compared".to_owned()),
     };
@@ -195,6 +199,10 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     let line = take(&mut area, 1);
     let dot = format!(" {} ", pen.glyphs().dot);
     let mut x = line.x + 2;
+    if !health.is_fresh() {
+        let sign = pen.glyphs().old;
+        x = pen.put(x, line.y, 1, Tone::Old, sign) + 1;
+    }
     for (index, (own, text)) in parts.into_iter().enumerate() {
         if index > 0 {
             x = pen.put(x, line.y, line.right().saturating_sub(x), Tone::Quiet, &dot);
@@ -203,23 +211,32 @@ fn config(pen: &mut Pen<'_>, mut area: Rect, model: &Model, now: Now) {
     }
 }
 
-/// Places of a row: each shows the first of its columns that holds something, in so much room.
-type Columns<'a> = &'a [&'a [(usize, u16)]];
+/// Places of a row: each shows the first of its columns that holds something, in so much room, after a word that says
+/// what it is.
+type Columns<'a> = &'a [&'a [(usize, u16, &'a str)]];
 
 /// A few columns of the first rows of a list; the whole has a screen of its own.
 fn short<R: Row>(pen: &mut Pen<'_>, area: Rect, rows: &[&R], columns: Columns<'_>, old: bool, cx: &Cx) {
     for (y, row) in (area.y..area.bottom()).zip(rows) {
         let mut x = area.x + 2;
         for place in columns {
-            let cells = place.iter().map(|(column, room)| (row.cell(*column, cx), *room));
-            let Some((Cell { text, tone, sign }, room)) = cells.into_iter().find(|(cell, _)| !cell.text.is_empty())
-            else {
+            let cells = place.iter().map(|(column, room, word)| (row.cell(*column, cx), *room, *word));
+            let Some((cell, room, word)) = cells.into_iter().find(|(cell, ..)| !cell.text.is_empty()) else {
                 continue;
             };
-            let room = room.min(area.right().saturating_sub(x + 1));
+            let Cell { text, tone, sign } = cell;
+            let right = area.right().saturating_sub(1);
+            if !word.is_empty() && x + width(word) + width(after_in(&text)) > right {
+                break;
+            }
+            x = pen.put(x, y, right.saturating_sub(x), Tone::Quiet, word);
+            let room = room.min(right.saturating_sub(x));
             let tone = if old { Tone::Old } else { tone };
             match sign {
                 true => drop(pen.state(x, y, room, tone, &text)),
+                // A time that goes on being counted would look like news.
+                false if old && !word.is_empty() => drop(pen.put(x, y, room, tone, &format!("~{}", after_in(&text)))),
+                false if !word.is_empty() => drop(pen.put(x, y, room, tone, after_in(&text))),
                 false => drop(pen.put(x, y, room, tone, &text)),
             }
             x = x.saturating_add(room + 1);
@@ -232,10 +249,20 @@ fn short<R: Row>(pen: &mut Pen<'_>, area: Rect, rows: &[&R], columns: Columns<'_
     }
 }
 
+/// The word before a place says already that it is to come.
+fn after_in(text: &str) -> &str {
+    text.strip_prefix("in ").unwrap_or(text)
+}
+
 /// What cannot be shown is said where the rows would stand.
 fn missing(pen: &mut Pen<'_>, area: Rect, model: &Model, source: Source, empty: &str, cx: &Cx) {
     let view = model.shown().source(source, cx.at);
-    let (tone, text) = if list::is_old(&view) { source_words(&view) } else { (Tone::Quiet, empty.to_owned()) };
+    let (tone, text) = match (list::is_old(&view), view.age) {
+        (false, _) => (Tone::Quiet, empty.to_owned()),
+        (true, None) => source_words(&view),
+        // The title says why.
+        (true, Some(_)) => (Tone::Old, format!("{} {empty}", pen.glyphs().old)),
+    };
     let room = area.width.saturating_sub(3);
     pen.put(area.x + 2, area.y, room, tone, without_brackets(&text, room));
 }
@@ -256,7 +283,14 @@ fn stores(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     }
     rows.sort_by_key(|store| store.state == monolith_client::wire::StoreState::Up);
     let rest = area.width.saturating_sub(35);
-    short(pen, area, &rows, &[&[(0, 16)], &[(1, 9)], &[(3, 5)], &[(7, rest), (4, rest)]], !shown.is_fresh(), &cx);
+    short(
+        pen,
+        area,
+        &rows,
+        &[&[(0, 16, "")], &[(1, 9, "")], &[(3, 5, "")], &[(7, rest, ""), (4, rest, "")]],
+        list::is_old(&view),
+        &cx,
+    );
 }
 
 fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
@@ -277,9 +311,11 @@ fn workers(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
         (worker.overdue_since.is_none() && worker.consecutive_failures == 0, worker.paused.is_none())
     });
     // What is odd about a worker needs the room of its last run and of its next.
-    let rest = area.width.saturating_sub(31);
-    let columns: Columns<'_> = &[&[(0, 16)], &[(1, 10)], &[(9, rest), (4, 11)], &[(3, rest)]];
-    short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
+    let (name, last, last_room) = if area.width < LABELLED { (14, "", 11) } else { (16, "last ", 12) };
+    let rest = area.width.saturating_sub(name + 15);
+    let columns: Columns<'_> =
+        &[&[(0, name, "")], &[(1, 10, "")], &[(9, rest, ""), (4, last_room, last)], &[(3, rest, "next ")]];
+    short(pen, area, &rows, columns, list::is_old(&view), &cx);
 }
 
 fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
@@ -298,6 +334,6 @@ fn audit(pen: &mut Pen<'_>, mut area: Rect, model: &Model, cx: Cx) {
     }
     rows.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
     let rest = area.width.saturating_sub(56);
-    let columns: Columns<'_> = &[&[(0, 6)], &[(1, 18)], &[(2, 18)], &[(4, 9)], &[(3, rest)]];
-    short(pen, area, &rows, columns, !shown.is_fresh(), &cx);
+    let columns: Columns<'_> = &[&[(0, 6, "")], &[(1, 18, "")], &[(2, 18, "")], &[(4, 9, "")], &[(3, rest, "")]];
+    short(pen, area, &rows, columns, list::is_old(&view), &cx);
 }

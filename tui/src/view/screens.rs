@@ -70,15 +70,17 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, screen: Scr
 /// The output of a run as it comes.
 fn output(pen: &mut Pen<'_>, mut area: Rect, model: &Model, worker: &str, run: &str, cx: Cx) {
     let target = model.shown();
-    let source = source_words(&target.source(Source::Output, cx.at));
+    let view = target.source(Source::Output, cx.at);
+    let source = source_words(&view);
+    let tone = |own| if list::is_old(&view) { Tone::Old } else { own };
     let title = format!("Output of {} {}", words::clean(worker), words::clean(run));
     pen.title(take(&mut area, 1), &title, (source.0, &source.1));
     let Some(output) = target.output.value() else { return };
     let state = &output.run;
     let head = take(&mut area, 1);
     let took = state.duration_ms.map(words::millis).unwrap_or_default();
-    let mut x = pen.state(head.x + 2, head.y, 14, tables::run_tone(state.state), state.state.as_str());
-    for (tone, text) in [
+    let mut x = pen.state(head.x + 2, head.y, 14, tone(tables::run_tone(state.state)), state.state.as_str());
+    for (own, text) in [
         (Tone::Quiet, took),
         (Tone::Quiet, format!("try {}", state.attempt)),
         (Tone::Quiet, state.exit_code.map(|code| format!("exit code {code}")).unwrap_or_default()),
@@ -98,7 +100,7 @@ fn output(pen: &mut Pen<'_>, mut area: Rect, model: &Model, worker: &str, run: &
         (Tone::Bad, words::clean(state.error.as_deref().unwrap_or_default()).into_owned()),
     ] {
         if !text.is_empty() {
-            x = pen.put(x + 2, head.y, head.right().saturating_sub(x + 2), tone, &text);
+            x = pen.put(x + 2, head.y, head.right().saturating_sub(x + 2), tone(own), &text);
         }
     }
     take(&mut area, 1);

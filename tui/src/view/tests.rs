@@ -244,6 +244,11 @@ fn whatever_fails_when_a_state_that_is_old_is_not_drawn_as_good() {
             };
             crate::fixture::tell(&mut model, 0, Source::Stores, at, outcome);
             at += Duration::from_millis(dice(&mut seed) % 9_000);
+            // The server itself is heard, or not.
+            if !dice(&mut seed).is_multiple_of(4) {
+                let health = Payload::Health(Box::new(crate::fixture::health(false)));
+                crate::fixture::tell(&mut model, 0, Source::Health, at, Ok(health));
+            }
             update(&mut model, crate::message::Msg::Tick, now(at));
             let is_fresh = model.target().stores.shown(at).is_fresh();
             let frame = frame_at(&model, (80, 24), at);
@@ -254,6 +259,135 @@ fn whatever_fails_when_a_state_that_is_old_is_not_drawn_as_good() {
         }
     }
     assert!(drawn_good > 0);
+}
+
+#[test]
+fn a_server_that_is_lost_has_no_figure_that_looks_true() {
+    for (screen, lines) in [(Screen::Overview, 5), (Screen::Traffic, 2), (Screen::Stores, 2), (Screen::Workers, 2)] {
+        let mut model = shown(screen, Scene::Healthy, LOOKS[0].1);
+        // Every feed but the health may still miss two of its intervals.
+        let at = AT + Duration::from_millis(3_100);
+        for second in 1..=2 {
+            let silent = Trouble::Silent("connection refused".into());
+            crate::fixture::tell(&mut model, 0, Source::Health, AT + Duration::from_secs(second), Err(silent));
+        }
+        update(&mut model, crate::message::Msg::Tick, now(at));
+        assert_eq!(model.target().standing, crate::model::target::Standing::Unreachable);
+        let frame = frame_at(&model, (120, 30), at);
+        let picture = text(&frame);
+        let good = frame.content.iter().filter(|cell| cell.fg == Color::Green).count();
+        assert!(good == 0 && !picture.contains(crate::theme::UNICODE.good), "{screen:?}:\n{picture}");
+        let marked = picture.lines().skip(2).filter(|line| line.contains('~') && !line.starts_with('─'));
+        assert!(marked.count() >= lines, "{screen:?}:\n{picture}");
+        let running = picture.lines().find(|line| line.contains("disk matches"));
+        assert!(running.is_none_or(|line| line.starts_with("  ~ prod")), "{picture}");
+    }
+}
+
+#[test]
+fn the_last_run_of_a_worker_and_its_next_tick_are_two_things() {
+    let line = |state, size| {
+        let picture = text(&frame(&shown(Screen::Overview, state, LOOKS[0].1), size));
+        picture.lines().find(|line| line.contains("expire_ses")).unwrap_or_default().to_owned()
+    };
+    assert!(
+        line(Scene::Healthy, (120, 30)).contains("last ● succeeded  next 5m"),
+        "{}",
+        line(Scene::Healthy, (120, 30))
+    );
+    assert!(line(Scene::Healthy, (100, 30)).contains("● succeeded next 5m"), "{}", line(Scene::Healthy, (100, 30)));
+    assert!(line(Scene::Stale, (80, 24)).contains("last ~ succeeded  next ~5m"), "{}", line(Scene::Stale, (80, 24)));
+}
+
+#[test]
+fn the_list_of_targets_shows_the_worst_first_and_where_one_is() {
+    let mut model = scene(Scene::Healthy);
+    for second in 0..2 {
+        let at = AT.saturating_sub(Duration::from_secs(second));
+        crate::fixture::tell(&mut model, 1, Source::Health, at, Err(Trouble::Unreadable("a page".into())));
+    }
+    model.targets[0].danger = true;
+    press(&mut model, "8");
+    let picture = rows(&frame(&model, (80, 24)));
+    let line = |name: &str| picture.iter().position(|line| line.contains(name) && line.contains("  ")).unwrap();
+    assert!(line("staging  ") < picture.iter().rposition(|line| line.contains("! prod-eu")).unwrap(), "{picture:#?}");
+    assert!(picture.iter().any(|line| line.starts_with("▸! prod-eu")), "{picture:#?}");
+    let chosen = frame(&model, (80, 24))
+        .content
+        .chunks(80)
+        .skip(3)
+        .position(|row| row.iter().all(|cell| cell.modifier.contains(Modifier::REVERSED)));
+    assert!(picture[chosen.unwrap() + 3].contains("prod-eu"), "the cursor begins where one is");
+}
+
+#[test]
+fn a_frozen_picture_does_not_keep_a_dead_server_young_among_the_targets() {
+    let mut model = shown(Screen::Targets, Scene::Healthy, LOOKS[0].1);
+    press(&mut model, " ");
+    for second in 1..=4 {
+        let silent = Trouble::Silent("connection refused".into());
+        crate::fixture::tell(&mut model, 1, Source::Health, AT + Duration::from_secs(second), Err(silent));
+    }
+    let at = AT + Duration::from_secs(90);
+    update(&mut model, crate::message::Msg::Tick, now(at));
+    let picture = text(&frame_at(&model, (120, 30), at));
+    assert!(picture.contains("UNREACHABLE") && !picture.contains("2/2 up"), "{picture}");
+    assert!(picture.contains("~ 1m"), "{picture}");
+}
+
+#[test]
+fn a_refused_token_is_seen_in_the_list_of_targets_at_every_size() {
+    for size in [(120, 30), (80, 24), (40, 10)] {
+        let model = shown(Screen::Targets, Scene::Unauthorized, ASCII);
+        let picture = text(&frame(&model, size));
+        let list = picture.split_once("TARGET").unwrap().1;
+        assert!(list.contains("! TOKEN REFUSED"), "{picture}");
+        let refused = list.find("prod-eu").unwrap();
+        assert!(refused < list.find("staging").unwrap(), "{picture}");
+    }
+}
+
+#[test]
+fn a_file_that_was_rejected_is_broken_on_every_screen() {
+    for screen in [Screen::Overview, Screen::Config] {
+        let picture = text(&frame(&shown(screen, Scene::Degraded, LOOKS[0].1), (120, 30)));
+        assert!(picture.contains("DISK BROKEN") && !picture.contains("DISK DIFFERS"), "{picture}");
+    }
+}
+
+#[test]
+fn the_clock_of_an_outage_goes_on() {
+    let picture = text(&frame(&shown(Screen::Overview, Scene::Stale, LOOKS[0].1), (120, 30)));
+    for said in ["STALE 12s", "health ~12s", "~ STALE 12s ─", "error    12s"] {
+        assert!(picture.contains(said), "{said}:\n{picture}");
+    }
+    let list = text(&frame(&shown(Screen::Targets, Scene::Stale, LOOKS[0].1), (120, 30)));
+    assert!(list.contains("~ STALE          12s      ~ 12s"), "{list}");
+}
+
+#[test]
+fn the_time_that_is_left_to_change_things_is_rounded_up() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n");
+    let left = |after| text(&frame_at(&model, (120, 30), AT + Duration::from_secs(after)));
+    for (after, said) in [(1, "UNLOCKED 5m"), (61, "UNLOCKED 4m"), (245, "UNLOCKED 55s")] {
+        assert!(left(after).contains(said), "{after}: {}", left(after));
+    }
+}
+
+#[test]
+fn a_panel_does_not_say_its_trouble_twice() {
+    let mut model = shown(Screen::Overview, Scene::Healthy, LOOKS[0].1);
+    crate::fixture::tell(&mut model, 0, Source::Audit, AT, Ok(Payload::Audit(Vec::new())));
+    for second in 1..=4 {
+        for source in [Source::Health, Source::Audit] {
+            let silent = Trouble::Silent("connection refused".into());
+            crate::fixture::tell(&mut model, 0, source, AT + Duration::from_secs(second), Err(silent));
+        }
+    }
+    let picture = text(&frame_at(&model, (120, 30), AT + Duration::from_secs(5)));
+    let (_, panel) = picture.split_once("What changed").unwrap();
+    assert!(panel.contains("~ nothing yet") && panel.matches("UNREACHABLE").count() == 1, "{picture}");
 }
 
 #[test]
@@ -284,10 +418,8 @@ fn the_pictures_in_the_documentation_are_what_is_drawn() {
     }
     let mut model = scene(Scene::Healthy);
     press(&mut model, "Wprod-eu\n7xorders-ci\tleaked");
-    assert!(
-        page.contains(text(&frame(&model, (100, 26))).trim_end()),
-        "docs/console.md lacks the dialog as it is drawn now"
-    );
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(page.contains(picture.trim_end()), "docs/console.md lacks Dialog as it is drawn now:\n{picture}");
 }
 
 /// Presses keys, so fast that nothing grows old, before dialogs that hear at once.
@@ -334,6 +466,101 @@ fn dialogs_panes_and_prompts() {
         }
     }
     insta::assert_snapshot!("dialogs", pictures);
+}
+
+/// A console that shows a new key.
+fn with_secret() -> Model {
+    let mut model = scene(Scene::Healthy);
+    let text = monolith_client::wire::KeyText::new(SECRET);
+    let (kid, name) = ("4fQm2xYz81Ab".to_owned(), "orders-ci".to_owned());
+    model.dialog = Some(crate::model::dialog::Dialog::Secret { kid, name, text, copied: false, leaving: false });
+    model
+}
+
+const SECRET: &str = "mono_live_4fQm2xYz81Ab_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJK_Xy9";
+
+#[test]
+fn a_new_key_can_be_read_to_its_end_wherever_it_fits_and_the_way_out_is_named() {
+    for size in [(120, 30), (80, 24), (60, 15), (40, 10), (30, 8), (20, 5), (80, 2)] {
+        let picture = text(&frame(&with_secret(), size));
+        let letters: String = picture.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        assert!(letters.contains(SECRET), "{size:?}:\n{picture}");
+        assert!(picture.contains("s I have stored it") || picture.contains("s stored"), "{size:?}:\n{picture}");
+    }
+    let picture = text(&frame(&with_secret(), (20, 3)));
+    assert!(picture.contains("window") && !picture.contains("mono_live"), "{picture}");
+}
+
+#[test]
+fn whoever_cannot_leave_a_new_key_is_told_how() {
+    let mut model = with_secret();
+    press(&mut model, "q");
+    for size in [(80, 24), (40, 10)] {
+        let picture = text(&frame(&model, size));
+        assert!(picture.contains("press s when it is stored"), "{picture}");
+    }
+}
+
+#[test]
+fn what_an_empty_line_of_a_new_key_means_is_the_servers_default() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n7nci\t\t\t");
+    let said = |model: &Model| text(&frame(model, (100, 26)));
+    assert!(said(&model).contains("how long it lives: 90d; empty: the server's default"), "{}", said(&model));
+    model
+        .target_mut()
+        .values
+        .push(crate::model::tables::ValueRow { key: "keys.default_ttl".into(), value: "30d".into() });
+    assert!(said(&model).contains("empty: the server's default, 30d"), "{}", said(&model));
+}
+
+#[test]
+fn help_is_broken_between_words() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7?");
+    let picture = text(&frame(&model, (60, 15)));
+    assert!(picture.contains("(unlocked, by its typed ") && picture.contains("│            name)"), "{picture}");
+}
+
+#[test]
+fn a_dialog_says_what_its_enter_does() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wstaging\n");
+    assert!(text(&frame(&model, (60, 15))).contains("that is not its name"));
+    press(&mut model, "x");
+    assert!(!text(&frame(&model, (60, 15))).contains("that is not its name"));
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "Wprod-eu\n7xorders\n");
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(picture.contains("enter nothing, until its name is typed"), "{picture}");
+    press(&mut model, "-ci\tleaked");
+    let picture = text(&frame(&model, (100, 26)));
+    assert!(picture.contains("its name    orders-ci") && picture.contains("reason      leaked"), "{picture}");
+}
+
+#[test]
+fn no_id_is_cut_beside_a_column_that_is_empty() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "4j\n");
+    let mut run = crate::fixture::run("018f6b2c-77aa-7b1c-9d2e-0123456789ab", "succeeded");
+    run.replica = Some("monolith-7d9f8c-x2x5q".into());
+    crate::fixture::tell(&mut model, 0, Source::Runs, AT, Ok(Payload::Runs("rebuild_index".into(), vec![run])));
+    let picture = text(&frame(&model, (130, 30)));
+    assert!(picture.contains("018f6b2c-77aa-7b1c-9d2e-0123456789ab"), "{picture}");
+    assert!(picture.contains("monolith-7d9f8c-x2x5q"), "{picture}");
+}
+
+#[test]
+fn a_filter_for_a_column_that_is_none_says_so() {
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7/nosuch:dev\n");
+    let picture = text(&frame(&model, (120, 30)));
+    let said =
+        "no column is called nosuch; there are kid, name, state, owner, scopes, env, created, last-used, expires";
+    assert!(picture.contains(said), "{picture}");
+    let mut model = scene(Scene::Healthy);
+    press(&mut model, "7/name:nobody\n");
+    assert!(text(&frame(&model, (120, 30))).contains("nothing fits the filter; Esc clears it"));
 }
 
 #[test]

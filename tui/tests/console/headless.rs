@@ -50,8 +50,54 @@ fn without_a_terminal_it_prints_tables_without_codes() {
     let server = Server::that(Does::Well);
     for args in [["--plain"].as_slice(), &["snapshot"], &[]] {
         let text = String::from_utf8(run(&server, args).stdout).unwrap();
-        assert!(text.contains("OK  monolith 0.1.0") && !text.contains('\u{1b}'), "{args:?}: {text}");
-        assert_eq!(text.contains('┌'), args != ["--plain"], "{text}");
+        assert!(text.contains("OK  local · monolith 0.1.0") && !text.contains('\u{1b}'), "{args:?}: {text}");
+        assert_eq!(text.contains('┌'), args == ["snapshot"], "{text}");
+    }
+    let dumb = command(&["snapshot", "--server", &server.url]).env("TERM", "dumb").output().unwrap();
+    assert!(!String::from_utf8(dumb.stdout).unwrap().contains('┌'));
+}
+
+/// A console of two servers.
+fn run_both(args: &[&str], (first, second): (&Server, &Server)) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("console.toml");
+    let target = |name: &str, server: &Server| format!("[[targets]]\nname = '{name}'\nurl = '{}'\n", server.url);
+    std::fs::write(&file, target("eu", first) + &target("us", second)).unwrap();
+    command(args).args(["--config", file.to_str().unwrap()]).output().unwrap()
+}
+
+#[test]
+fn a_server_that_is_slow_or_dead_makes_no_other_look_old() {
+    let (well, hangs) = (Server::that(Does::Well), Server::that(Does::Hangs));
+    let text = String::from_utf8(run_both(&["check"], (&well, &hangs)).stdout).unwrap();
+    assert!(text.starts_with("eu OK\nus UNREACHABLE"), "{text}");
+    let whole: Value = serde_json::from_slice(&run_both(&["snapshot", "--json"], (&well, &hangs)).stdout).unwrap();
+    let state = |target: usize| whole["targets"][target]["state"].as_str().unwrap();
+    assert_eq!([state(0), state(1)], ["healthy", "unreachable"], "{whole}");
+    assert_eq!(whole["targets"][1]["findings"][0]["code"], "unreachable", "{whole}");
+    assert!(whole["targets"][0]["age_ms"]["health"].as_u64().unwrap() < 3_000, "{whole}");
+}
+
+#[test]
+fn every_target_is_called_by_its_name_also_a_dead_one() {
+    let (well, resets) = (Server::that(Does::Well), Server::that(Does::Resets));
+    for args in [["snapshot"].as_slice(), &["--plain"]] {
+        let output = run_both(args, (&well, &resets));
+        let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(text.contains("OK  eu · ") && text.contains("UNREACHABLE  us · cannot reach"), "{text}");
+        assert!(errors.starts_with("error: us: cannot reach"), "{errors}");
+    }
+}
+
+#[test]
+fn whoever_has_read_enough_is_not_told_of_an_error() {
+    let server = Server::that(Does::Well);
+    for (args, code) in [(["keys"].as_slice(), 0), (&["--plain"], 0), (&["watch"], 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(args).args(["--server", &server.url]).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
     }
 }
 
@@ -68,7 +114,9 @@ fn a_watch_says_what_changes_and_nothing_else() {
     while line["state"] != "unreadable" {
         line = next();
     }
-    assert_eq!(line["findings"][0]["code"], "unreadable");
+    let finding = &line["findings"][0];
+    assert_eq!(finding["code"], "unreadable");
+    assert_eq!(finding["since"].as_str().map(str::len), line["at"].as_str().map(str::len), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

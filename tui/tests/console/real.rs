@@ -97,7 +97,7 @@ fn a_key_is_made_shown_once_and_revoked_by_its_name() {
     answer(&mut terminal, "Revoke a key", "orders-ci\r");
     terminal.see("○ revoked");
     terminal.press("`");
-    terminal.see("done, all");
+    terminal.see("done, the one replica");
     assert!(!terminal.text().contains("mono_test_"));
 }
 

@@ -39,7 +39,37 @@ fn a_token_that_is_over_is_not_said_to_end_in_no_time() {
     };
     assert_eq!(said(30), None);
     assert_eq!(said(35).as_deref(), Some("your token ends in 6m"));
-    assert_eq!(said(43).as_deref(), Some("your token ended 2m ago; the server will refuse it"));
+    assert_eq!(said(43).as_deref(), Some("your token ended 2m ago"));
+}
+
+#[test]
+fn a_refused_token_says_where_another_one_has_to_go() {
+    let mut model = scene(Scene::Unauthorized);
+    model.target_mut().token_advice = crate::token::TokenSource::File("/home/ana/prod.token".into()).advice();
+    let said = find(model.target(), now(AT)).remove(0);
+    let needed = "a valid admin token is needed: Authorization: Bearer <token> (request 018f)";
+    model.target_mut().whoami.trouble = Some(crate::feed::Trouble::Unauthorized(needed.into()));
+    let needed = find(model.target(), now(AT)).remove(0).message;
+    assert!(needed.starts_with("a valid admin token is needed: put another into /home"), "{needed}");
+    let text = "the token expired: put another into /home/ana/prod.token (`monolith token create` makes one)";
+    assert_eq!((said.message.as_str(), said.screen()), (text, Screen::Targets));
+}
+
+#[test]
+fn a_server_that_was_silent_is_news_for_a_while() {
+    let mut model = scene(Scene::Stale);
+    crate::fixture::tell(
+        &mut model,
+        0,
+        crate::feed::Source::Health,
+        AT,
+        Ok(crate::fixture::payloads(false).remove(1).1),
+    );
+    let found = |model: &crate::model::Model, at| {
+        find(model.target(), now(at)).into_iter().find(|one| one.code == "was_silent").map(|one| one.message)
+    };
+    assert_eq!(found(&model, AT).as_deref(), Some("it was not heard for 12s"));
+    assert_eq!(found(&model, AT + RESTART_IS_NEWS), None);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Row for ValueRow {
 impl Row for Revision {
     const COLUMNS: &'static [Column] = &[
         Column::number("REV", 4, 0),
-        Column::new("WHEN", 8, 0, 0),
+        Column::new("WHEN", 8, 0, 0).past(),
         Column::new("OUTCOME", 11, 0, 0),
         Column::number("GEN", 4, 2),
         Column::new("BY", 12, 1, 1),
@@ -87,10 +87,17 @@ pub(crate) const fn reload_tone(outcome: ReloadOutcome) -> Tone {
 
 /// A replica writes each second that it is there.
 const SILENT_MS: i64 = 30_000;
+/// Whoever is away for so long was ended, or is told of elsewhere: the list is no alarm for ever.
+const GONE_MS: i64 = 5 * 60_000;
 
-/// Whether nothing was heard of a replica for so long that what it said last says nothing.
-fn is_silent(replica: &Replica, cx: &Cx) -> bool {
-    unix_ms(&replica.seen_at).is_none_or(|seen| cx.server_ms - seen > SILENT_MS)
+/// Whether a replica serves; nothing that it said counts where it is not heard any more.
+fn readiness(replica: &Replica, cx: &Cx) -> Cell {
+    match unix_ms(&replica.seen_at).map_or(i64::MAX, |seen| cx.server_ms - seen) {
+        away if away > GONE_MS => Cell::state(Tone::Quiet, "gone"),
+        away if away > SILENT_MS => Cell::state(Tone::Doubtful, "silent"),
+        _ if replica.ready => Cell::state(Tone::Good, "ready"),
+        _ => Cell::state(Tone::Doubtful, "not ready"),
+    }
 }
 
 impl Row for Replica {
@@ -98,7 +105,7 @@ impl Row for Replica {
         Column::new("ID", 14, 1, 0),
         Column::new("ROLE", 7, 0, 2),
         Column::new("READY", 10, 0, 0),
-        Column::new("SEEN", 8, 0, 0),
+        Column::new("SEEN", 8, 0, 0).past(),
         Column::number("GEN", 4, 1),
         Column::new("HASH", 12, 0, 3),
         Column::new("VERSION", 9, 0, 4),
@@ -115,9 +122,7 @@ impl Row for Replica {
         match column {
             0 => Cell::plain(clean(&self.id)),
             1 => Cell::quiet(self.role.as_str()),
-            2 if is_silent(self, cx) => Cell::state(Tone::Bad, "silent"),
-            2 if self.ready => Cell::state(Tone::Good, "ready"),
-            2 => Cell::state(Tone::Doubtful, "not ready"),
+            2 => readiness(self, cx),
             3 => Cell::quiet(ago(&self.seen_at, cx)),
             4 => Cell::plain(self.generation.to_string()),
             5 => Cell::quiet(self.hash.chars().take(12).collect::<String>()),

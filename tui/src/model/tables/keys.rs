@@ -7,7 +7,7 @@ use std::ops::Deref;
 use monolith_client::wire::{Key, KeyState};
 use serde_json::Value;
 
-use super::{Tone, ago, ago_cell, ahead, clean, json, time_rank};
+use super::{Tone, ago_cell, ahead, clean, json, time_rank};
 use crate::model::rows::{Cell, Column, Cx, Rank, Row};
 
 /// A key, with what a list of ten thousand is filtered and sorted by. That is made where the list is read, so that whoever
@@ -48,9 +48,9 @@ impl Row for KeyRow {
         Column::new("OWNER", 10, 1, 3),
         Column::new("SCOPES", 14, 3, 4),
         Column::new("ENV", 4, 0, 6),
-        Column::new("CREATED", 8, 0, 5),
-        Column::new("LAST USED", 9, 0, 1),
-        Column::new("EXPIRES", 10, 0, 2),
+        Column::new("CREATED", 8, 0, 5).past(),
+        Column::new("LAST USED", 9, 0, 1).past(),
+        Column::new("EXPIRES", 10, 0, 2).ahead(),
     ];
 
     fn id(&self) -> Cow<'_, str> {
@@ -67,11 +67,7 @@ impl Row for KeyRow {
             5 => Cell::quiet(self.environment.map_or("-", |environment| environment.as_str())),
             6 => ago_cell(Some(&self.created_at), cx),
             7 => self.last_used_at.as_ref().map_or_else(|| Cell::quiet("never"), |time| ago_cell(Some(time), cx)),
-            _ => match (&self.revoked_at, &self.expires_at) {
-                (Some(at), _) => Cell::quiet(format!("{} ago", ago(at, cx))),
-                (None, Some(at)) => Cell::plain(ahead(at, cx)),
-                (None, None) => Cell::quiet("never"),
-            },
+            _ => self.expires_at.as_ref().map_or_else(|| Cell::quiet("never"), |at| Cell::plain(ahead(at, cx))),
         }
     }
 

@@ -26,8 +26,8 @@ pub(crate) const fn severity_tone(severity: Severity) -> Tone {
 
 impl Row for Finding {
     const COLUMNS: &'static [Column] = &[
-        Column::new("SEVERITY", 9, 0, 0),
-        Column::new("SINCE", 7, 0, 1),
+        Column::new("SEVERITY", 9, 0, 0).first("mildest first", "worst first"),
+        Column::new("SINCE", 7, 0, 1).past(),
         Column::new("ABOUT", 12, 1, 0),
         Column::new("WHAT", 13, 3, 0),
         Column::new("CODE", 16, 0, 2).from(100),
@@ -62,12 +62,12 @@ impl Row for Finding {
 }
 
 fn span(ms: i64) -> String {
-    words::steps(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    words::counted(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
 impl Row for Message {
     const COLUMNS: &'static [Column] =
-        &[Column::new("WHEN", 8, 0, 0), Column::new("FROM", 16, 1, 1), Column::new("WHAT", 24, 4, 0)];
+        &[Column::new("WHEN", 8, 0, 0).past(), Column::new("FROM", 16, 1, 1), Column::new("WHAT", 24, 4, 0)];
 
     fn id(&self) -> Cow<'_, str> {
         Cow::Owned(self.number.to_string())
@@ -90,9 +90,9 @@ impl Row for Message {
 impl Row for Target {
     const COLUMNS: &'static [Column] = &[
         Column::new("TARGET", 12, 1, 0),
-        Column::new("STATE", 15, 0, 0),
-        Column::new("SINCE", 7, 0, 2),
-        Column::new("AGE", 5, 0, 0),
+        Column::new("STATE", 15, 0, 0).first("best first", "worst first"),
+        Column::new("SINCE", 7, 0, 2).first("shortest first", "longest first"),
+        Column::new("AGE", 5, 0, 0).first("youngest first", "oldest first"),
         Column::new("FINDINGS", 12, 0, 3).from(100),
         Column::new("STORES", 8, 0, 5).from(110),
         Column::new("WORKERS", 12, 0, 6).from(130),
@@ -101,6 +101,8 @@ impl Row for Target {
         Column::new("WHO", 14, 0, 4).from(100),
         Column::new("WHAT IS WRONG", 16, 4, 1),
     ];
+    /// The worst first.
+    const SORT: Option<(usize, bool)> = Some((1, true));
 
     fn id(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.name)
@@ -111,9 +113,12 @@ impl Row for Target {
         // A figure that may not be true any more is not shown beside those that are.
         let value = if health.is_fresh() { health.any() } else { None };
         match column {
-            0 => Cell::new(Tone::Strong, clean(&self.name)),
-            1 => Cell::state(self.standing.tone(), self.standing.word()),
-            2 => Cell::quiet(words::steps(self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms - self.skew_ms }))),
+            0 => Cell::new(Tone::Strong, self.label()),
+            1 => {
+                let (tone, word) = self.state();
+                Cell::state(tone, word)
+            }
+            2 => Cell::quiet(words::counted(self.standing_at(cx))),
             3 => age(self, cx),
             4 => findings(self),
             5 => Cell::or_dash(value.map(|health| {
@@ -134,7 +139,10 @@ impl Row for Target {
 
     fn rank(&self, column: usize, cx: &Cx) -> Rank<'_> {
         match column {
-            1 => Rank::Number(f64::from(self.standing as u8)),
+            // A refused token is worse than to be well, and nothing else is.
+            1 => Rank::Number(f64::from(self.standing as u8) + if self.is_only_refused() { 0.5 } else { 0.0 }),
+            2 => Rank::Number(self.standing_at(cx).as_secs_f64()),
+            3 => self.source(Source::Health, cx.at).age.map_or(Rank::Nothing, |age| Rank::Number(age.as_secs_f64())),
             _ => Rank::text(self.cell(column, cx).text),
         }
     }
@@ -144,12 +152,22 @@ impl Row for Target {
     }
 }
 
+impl Target {
+    /// For how long it has been what its row says.
+    fn standing_at(&self, cx: &Cx) -> Duration {
+        if let Some(since) = self.whoami.failing_since.filter(|_| self.is_only_refused()) {
+            return cx.at.saturating_sub(since);
+        }
+        self.standing_for(Now { at: cx.at, unix_ms: cx.server_ms })
+    }
+}
+
 fn age(target: &Target, cx: &Cx) -> Cell {
     let view = target.source(Source::Health, cx.at);
     match (view.age, view.condition) {
         (None, _) => Cell::quiet("-"),
         (Some(_), Condition::Fresh) => Cell::quiet(format!("<{}", words::steps(view.every * 2))),
-        (Some(age), _) => Cell::state(Tone::Old, words::steps(age)),
+        (Some(age), _) => Cell::state(Tone::Old, words::counted(age)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::words;
 
 impl Row for AuditEntry {
     const COLUMNS: &'static [Column] = &[
-        Column::new("WHEN", 8, 0, 0),
+        Column::new("WHEN", 8, 0, 0).past(),
         Column::new("WHO", 12, 1, 0),
         Column::new("WHAT", 14, 1, 0),
         Column::new("TO WHAT", 16, 2, 1),
@@ -58,7 +58,7 @@ impl Row for AuditEntry {
 
 impl Row for LogEntry {
     const COLUMNS: &'static [Column] = &[
-        Column::new("WHEN", 8, 0, 0),
+        Column::new("WHEN", 8, 0, 0).past(),
         Column::new("LEVEL", 7, 0, 0),
         Column::new("MESSAGE", 24, 4, 0),
         Column::new("WHERE", 16, 1, 2),
@@ -109,7 +109,7 @@ impl Row for RouteRow {
         Column::number("P95", 8, 3),
         Column::number("P99", 8, 2),
         Column::number("TOTAL", 9, 5),
-        Column::new("LAST TWO MINUTES", 20, 1, 6),
+        Column::new("LAST TWO MINUTES", 20, 1, 6).first("smallest first", "largest first"),
     ];
 
     fn id(&self) -> Cow<'_, str> {

@@ -16,7 +16,7 @@ impl Row for Store {
         Column::new("NAME", 12, 1, 0),
         Column::new("STATE", 9, 0, 0),
         Column::new("KIND", 8, 0, 3),
-        Column::new("SINCE", 8, 0, 1),
+        Column::new("SINCE", 8, 0, 1).past(),
         Column::number("LATENCY", 8, 2),
         Column::new("POOL", 13, 0, 5),
         Column::new("NEEDED", 8, 0, 6),
@@ -68,9 +68,9 @@ impl Row for Worker {
         Column::new("NAME", 16, 2, 0),
         Column::new("STATE", 10, 0, 0),
         Column::new("SCHEDULE", 12, 1, 4).from(110),
-        Column::new("NEXT", 8, 0, 2),
+        Column::new("NEXT", 8, 0, 2).ahead(),
         Column::new("LAST RUN", 11, 0, 0),
-        Column::new("ENDED", 8, 0, 3).from(100),
+        Column::new("ENDED", 8, 0, 3).past().from(100),
         Column::number("TOOK", 8, 6).from(140),
         Column::number("LATE", 7, 7).from(140),
         Column::number("24H", 9, 5).from(90),
@@ -165,7 +165,7 @@ pub(crate) const fn run_tone(state: RunState) -> Tone {
 
 impl Row for Run {
     const COLUMNS: &'static [Column] = &[
-        Column::new("DUE", 8, 0, 0),
+        Column::new("DUE", 8, 0, 0).past(),
         Column::new("STATE", 11, 0, 0),
         Column::new("KIND", 8, 0, 3),
         Column::number("TOOK", 8, 1),

@@ -32,6 +32,15 @@ fn degraded_at_60_columns_loses_no_line() {
 }
 
 #[test]
+fn what_is_cut_says_so() {
+    let narrow = seen(&degraded(), 60);
+    for (line, whole) in narrow.lines().zip(seen(&degraded(), 200).lines()) {
+        let text = |line: &str| line.trim_matches(['│', ' ', '─', '┐', '┘', '┌', '└']).to_owned();
+        assert!(text(line).contains('…') || text(line) == text(whole), "{line}\n{whole}");
+    }
+}
+
+#[test]
 fn the_state_of_things_has_a_colour_and_a_word() {
     let buffer = draw(&degraded(), 120);
     assert_eq!((buffer[(1, 0)].symbol(), buffer[(1, 0)].fg), ("D", Color::Yellow));
