@@ -9,7 +9,7 @@ use super::compile::{Compiler, Declared, short_hash};
 use super::{
     Home, advice,
     alerts::WorkerAlert,
-    policy::Policy,
+    policy::{Overlap, Policy},
     request::Address,
     schedule::{CronError, Schedule},
     stores::StoreKind,
@@ -113,10 +113,12 @@ impl Compiler<'_> {
             let action = written.run.as_ref().and_then(|run| self.action(&format!("{key}.run"), run, named));
             let ping = written.ping.as_ref().and_then(|url| self.web_address(&format!("{key}.ping"), url));
             let (Some(schedule), Some(action)) = (schedule, action) else { continue };
-            self.longer_than_its_interval(&key, &schedule, timeout);
             let spec = self.loaded.values.get("workers").and_then(|w| w.get(text)).cloned().unwrap_or_default();
             let alert = self.worker_alert(&format!("{key}.alert"), written.alert.as_ref());
             let policy = self.policy(&key, written, &schedule);
+            if policy.overlap != Overlap::Allow {
+                self.longer_than_its_interval(&key, &schedule, timeout);
+            }
             let worker = Worker {
                 name: name.clone(),
                 schedule,

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 /// Literal secrets and a worker that may outlast its interval: allowed in `test`, and probably not meant.
 const WARNED: &str = "[secrets]\npg = { literal = \"hunter2\" }\n\n[stores.main]\nkind = \"sqlite\"\nurl = \"sqlite:a.db\"\n\n\
-                      [workers.slow]\nevery = \"10s\"\nrun = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
+                      [workers.slow]\nevery = \"10s\"\nrun = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n\n\
+                      [workers.beside]\nevery = \"10s\"\noverlap = \"allow\"\n\
+                      run = { kind = \"sql\", store = \"main\", statement = \"select 1\" }\n";
 
 /// The document of `check --format json` and its exit code.
 #[track_caller]
