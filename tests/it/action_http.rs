@@ -89,9 +89,9 @@ async fn a_server_that_is_not_there_is_named_and_its_path_is_not() {
 async fn a_server_that_never_answers_is_left_at_the_time_out() {
     for reply in [|_: &_| Reply::Nothing, |_: &_| Reply::HalfABody] {
         let receiver = Receiver::start(reply).await;
-        let server = start(&calls(receiver.url(), "").replace("run =", "timeout = \"300ms\"\nrun =")).await;
+        let server = start(&calls(receiver.url(), "").replace("run =", "timeout = \"2s\"\nrun =")).await;
         let run = run(&server).await;
-        assert_eq!((&run["state"], text(&run, "error")), (&"timed_out".into(), "took longer than 300ms"));
+        assert_eq!((&run["state"], text(&run, "error")), (&"timed_out".into(), "took longer than 2s"));
         receiver.lose(1).await;
     }
 }
