@@ -185,7 +185,7 @@ impl Ledger {
     /// The bug that loses the ticks of a process that dies in between, which is made long enough to be met.
     async fn advance_first(&self, some: &[schedules::Decided<'_>]) -> Result<Materialised, StoreError> {
         let ours = change!(self, "moving clocks", |book| schedules::advance_clocks(book, some))?;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         change!(self, "recording due ticks", |book| schedules::record(book, &ours, some.len()))
     }
 
