@@ -154,6 +154,20 @@ impl Tally {
     }
 }
 
+/// In the order of their rows, in which whoever writes at the same time locks them; each row once. What could not be written and what
+/// came since may be of one key and one day, and Postgres changes no row twice in one statement.
+fn together(mut tallies: Vec<(Kid, Tally)>) -> Vec<(Kid, Tally)> {
+    tallies.sort_by(|(a, ours), (b, theirs)| (a, ours.day).cmp(&(b, theirs.day)));
+    tallies.dedup_by(|(kid, more), (known, tally)| {
+        let is_same = kid == known && more.day == tally.day;
+        if is_same {
+            tally.add(more);
+        }
+        is_same
+    });
+    tallies
+}
+
 fn counted(verdict: &Verdict) -> Option<(&Record, usize)> {
     let (Verdict::Valid(record) | Verdict::Refused(_, record)) = verdict else { return None };
     let outcome = OUTCOMES.iter().position(|outcome| verdict.code() == Some(*outcome))?;
@@ -167,9 +181,7 @@ impl Keys {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn write_usage(&self) -> Result<usize, StoreError> {
-        let mut waiting = self.usage.take();
-        // Whoever writes at the same time locks the same rows in the same order.
-        waiting.sort_by(|(a, ours), (b, theirs)| (a, ours.day).cmp(&(b, theirs.day)));
+        let mut waiting = together(self.usage.take());
         let mut written = 0;
         while !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(PART));
@@ -252,6 +264,16 @@ mod tests {
         let counts: Vec<(i64, u64)> = all.iter().map(|(_, tally)| (tally.day, tally.total())).collect();
         assert_eq!(counts, [(4, 7), (5, 5)]);
         assert_eq!(usage.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_waits_and_what_came_since_is_one_row() {
+        let usage = Usage::default();
+        usage.give_back(vec![(kid(1), tally(5, 3)), (kid(1), tally(4, 7)), (kid(2), tally(5, 1))]);
+        usage.shard(&kid(1)).today.insert(kid(1), tally(5, 2));
+        usage.waiting.fetch_add(1, Ordering::Relaxed);
+        let rows: Vec<_> = together(usage.take()).into_iter().map(|(kid, t)| (kid, t.day, t.total())).collect();
+        assert_eq!(rows, [(kid(1), 4, 7), (kid(1), 5, 5), (kid(2), 5, 1)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ enum By {
     FreezesInStatements,
 }
 
-/// The bugs of `src/work/seeded.rs`, what each leaves out, and by what it shows.
+/// The bugs that the program has for this proof, what each leaves out, and by what it shows.
 const BUGS: [(&str, &str, By); 5] = [
     ("zombie-commits", "an effect is committed though its run's lease was lost", By::FreezesInStatements),
     ("unfenced-start", "a run is started though its claim was lost", By::Freezes),
