@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use prometheus_parse::{Sample, Scrape, Value};
 use serde::Serialize;
 
-/// Characters inside a label's value that the parser takes for the end of it; Monolith writes none of them.
-const BREAKS_LABELS: [char; 5] = ['{', '}', ',', '=', '"'];
+/// Bytes inside a label's value that the parser takes for the end of it; Monolith writes none of them.
+const BREAKS_LABELS: [u8; 5] = *b"{},=\"";
 
 /// All samples of one text.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ impl Samples {
         if !text.ends_with('\n') {
             return Err(format!("its last line ({}) is cut off", text.lines().count()));
         }
-        if let Some(number) = lines.iter().find(|(_, line)| breaks_labels(line)).map(|(number, _)| number) {
-            return Err(format!("line {number} holds a label that cannot be read without loss"));
+        if let Some((number, why)) = lines.iter().find_map(|(number, line)| Some((number, damage(line)?))) {
+            return Err(format!("line {number} {why}"));
         }
         let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).map_err(|e| e.to_string())?;
         let read: usize = scrape.samples.iter().map(lines_of).sum();
@@ -134,7 +134,8 @@ impl Samples {
         let mut sums = BTreeMap::new();
         for (sample, value) in self.named(name) {
             let key = group(unescape(sample.labels.get(label).unwrap_or("?")));
-            *sums.entry(key).or_default() += whole(value);
+            let sum: &mut u64 = sums.entry(key).or_default();
+            *sum = sum.saturating_add(whole(value));
         }
         sums
     }
@@ -156,21 +157,56 @@ fn lines_of(sample: &Sample) -> usize {
     }
 }
 
-/// Whether the labels of a line are more than the parser can tell apart: it splits at every comma and equals sign, also
-/// inside a value, and drops what does not look like a pair.
-fn breaks_labels(line: &str) -> bool {
-    let (mut inside, mut escaped) = (false, false);
-    for c in line.chars() {
-        match (inside, escaped, c) {
-            (true, false, '\\') => escaped = true,
-            (true, false, '"') => inside = false,
-            (true, _, c) if BREAKS_LABELS.contains(&c) => return true,
-            (true, ..) => escaped = false,
-            (false, _, '"') => inside = true,
-            (false, ..) => {}
+/// Why a line is not one sample that the parser carries whole: it takes what follows the value for nothing, keeps the
+/// blanks around a label's name, splits at every comma and equals sign, also inside a value, and drops what is no pair.
+fn damage(line: &str) -> Option<&'static str> {
+    let name = line.bytes().take_while(|byte| is_word(*byte)).count();
+    let Some(after) = line.get(name..).filter(|_| name > 0 && !line.starts_with(|c: char| c.is_ascii_digit())) else {
+        return Some("is no sample");
+    };
+    let fields = match after.strip_prefix('{').map(after_labels) {
+        Some(None) => return Some("holds a label that cannot be read without loss"),
+        Some(Some(fields)) => fields,
+        None => after,
+    };
+    let mut words = fields.split_ascii_whitespace();
+    let (value, stamp, more) = (words.next(), words.next(), words.next());
+    let apart = fields.starts_with([' ', '\t']) && value.is_some() && more.is_none();
+    let stamped = stamp.is_none_or(|stamp| stamp.parse::<i64>().is_ok());
+    (!apart || !stamped).then_some("is no sample")
+}
+
+/// What follows the labels of a line, of which the first brace is gone: `name="value",…}`.
+fn after_labels(mut text: &str) -> Option<&str> {
+    loop {
+        let name = text.bytes().take_while(|byte| is_word(*byte)).count();
+        let value = text.get(name..)?.strip_prefix("=\"").filter(|_| name > 0)?;
+        let rest = value.get(value_len(value)?..)?.strip_prefix('"')?;
+        match rest.strip_prefix(',') {
+            Some(more) if !more.starts_with('}') => text = more,
+            Some(last) => return last.strip_prefix('}'),
+            None => return rest.strip_prefix('}'),
         }
     }
-    inside
+}
+
+/// How long a label's value is, up to the quote that ends it; nothing where the parser would end it elsewhere.
+fn value_len(text: &str) -> Option<usize> {
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => return Some(at),
+            b'\\' if bytes.next().is_none_or(|(_, escaped)| BREAKS_LABELS.contains(&escaped)) => return None,
+            byte if BREAKS_LABELS.contains(&byte) => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What names are made of; the colon belongs to rules of Prometheus, of which a server has none.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// What the escapes of a label's value stand for; the parser leaves them in place.

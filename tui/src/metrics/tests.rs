@@ -95,6 +95,50 @@ fn an_odd_number_is_a_number() {
     assert_eq!((traffic.connections, traffic.memory_bytes), (Some(u64::MAX), Some(0)));
 }
 
+#[test]
+fn a_line_that_the_parser_would_bend_is_refused() {
+    for (line, why) in [
+        ("a{b=\"1\", c=\"2\"} 3", "holds a label that cannot be read without loss"),
+        ("a{} 3", "holds a label that cannot be read without loss"),
+        ("a{b=\"1\"}3", "is no sample"),
+        ("a 3 garbage", "is no sample"),
+        ("a 3 1769847300000 0.5", "is no sample"),
+        ("a:b 3", "is no sample"),
+        ("1a 3", "is no sample"),
+        ("a", "is no sample"),
+    ] {
+        assert_eq!(refused(&format!("ok 1\n{line}\n")), format!("line 2 {why}"), "{line}");
+    }
+}
+
+#[test]
+fn counts_that_overflow_stay_the_largest() {
+    let text = "http_requests_total{status=\"200\"} +Inf\nhttp_requests_total{status=\"204\"} 7\n";
+    assert_eq!(Samples::read(text).unwrap().traffic().requests, BTreeMap::from([("2xx".into(), u64::MAX)]));
+}
+
+#[path = "../../../fuzz/counting.rs"]
+#[allow(unreachable_pub, reason = "the fuzzer shares it")]
+mod counting;
+
+/// As the fuzzer does, which tries millions more.
+#[test]
+fn every_kept_case_of_the_fuzzer_is_read_without_loss_or_refused() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/metrics");
+    let (mut whole, mut refused) = (0, 0);
+    for file in std::fs::read_dir(folder).unwrap() {
+        let case = std::fs::read(file.unwrap().path()).unwrap();
+        counting::try_text(&case, |text| {
+            let read = Samples::read(text).map(|samples| samples.traffic());
+            if read.is_ok() { whole += 1 } else { refused += 1 }
+            let traffic = read?;
+            let (samples, requests) = (traffic.samples, traffic.requests);
+            Ok(counting::Told { samples, requests, verifications: traffic.verifications })
+        });
+    }
+    assert!(whole > 3 && refused > 10, "{whole} {refused}");
+}
+
 fn dice(seed: &mut u64) -> usize {
     crate::fixture::dice(seed) as usize
 }
