@@ -3,7 +3,7 @@
 
 use super::answer::ApiError;
 use super::caller;
-use super::meter::record;
+use super::meter::Asked;
 use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::runtime::App;
@@ -16,7 +16,6 @@ use http::request::Parts;
 use http_body_util::Limited;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The routes that a program brings.
 pub type Routes = axum::Router;
@@ -104,9 +103,9 @@ pub(super) fn around(routes: &Routes, app: &Arc<App>) -> Option<Routes> {
 }
 
 async fn counted(State(app): State<Arc<App>>, pattern: MatchedPath, request: Request, next: Next) -> Response {
-    let (began, method) = (Instant::now(), request.method().clone());
+    if let Some(asked) = request.extensions().get::<Asked>() {
+        asked.is(&app.metrics, pattern.as_str());
+    }
     let limit = app.snapshot().settings.server.body_limit;
-    let response = next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await;
-    record(&app.metrics, pattern.as_str(), &method, response.status(), began);
-    response
+    next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await
 }

@@ -1,9 +1,9 @@
 //! What surrounds every request: an id, a time limit, a net for panics, the headers of every answer.
-//! It knows no route; counting by route is `meter`.
+//! It knows no route but the busiest; what is counted of a request is counted here, to the route that `meter` was told.
 
 use super::answer::{ApiError, PROBLEM_JSON};
 use super::headers;
-use super::meter::Meter;
+use super::meter::{Asked, Count, Meter};
 use super::openapi::Routers;
 use super::sent::Sent;
 use super::verify;
@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
 use futures_util::{FutureExt, poll};
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tower::Service;
 
 /// The longest request id that is taken over from a client.
@@ -67,7 +67,7 @@ impl Origin {
 
 /// By which way a request is answered.
 enum Way {
-    Router(Router),
+    Router(Router, Asked),
     /// The busiest question of all.
     Verify,
 }
@@ -86,6 +86,8 @@ pub(super) struct Manners {
     /// What every verdict carries; to be completed by the id of its request and the replica.
     with_verdict: HeaderMap,
     verdicts: Meter,
+    /// What no route was found for.
+    unmatched: Meter,
 }
 
 /// Whoever is at the other end of one connection. It has its own of what each request touches: two processors that count
@@ -145,8 +147,10 @@ impl Manners {
     pub(super) fn new(app: Arc<App>, routers: Arc<Routers>, door: Door, ending: Ending) -> Self {
         let replica = HeaderValue::from_str(&app.replica).unwrap_or(HeaderValue::from_static("monolith"));
         let prefix: String = uuid::Uuid::now_v7().simple().to_string().chars().skip(16).collect();
-        let (with_verdict, verdicts) = (with_verdict(), Meter::new(&app.metrics, verify::PATH));
-        Self { app, routers, door, ending, replica, prefix, taken: AtomicU64::new(0), with_verdict, verdicts }
+        let meter = |pattern| Meter::new(&app.metrics, pattern);
+        let (verdicts, unmatched) = (meter(verify::PATH), meter("unmatched"));
+        let (with_verdict, taken) = (with_verdict(), AtomicU64::new(0));
+        Self { app, routers, door, ending, replica, prefix, taken, with_verdict, verdicts, unmatched }
     }
 
     pub(super) const fn app(&self) -> &Arc<App> {
@@ -160,7 +164,12 @@ impl Manners {
             let server = &snapshot.settings.server;
             (limit(&request, server), self.way(&request, server), snapshot.tls.is_some())
         };
+        let count = match &way {
+            Way::Verify => Count::to(&self.verdicts, request.method()),
+            Way::Router(_, asked) => Count::to_asked(asked.clone(), &self.unmatched, request.method()),
+        };
         let mut response = self.in_time(request, way, origin, limit).await;
+        count.answered(response.status());
         let headers = response.headers_mut();
         if is_secure {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, headers::ONLY_SECURE);
@@ -195,14 +204,15 @@ impl Manners {
             return Way::Verify;
         }
         // A router is only read; cloning it clones one pointer.
-        Way::Router(self.routers.behind(self.door, server).clone())
+        Way::Router(self.routers.behind(self.door, server).clone(), Asked::default())
     }
 
     async fn answered(&self, mut request: Request<Incoming>, way: Way, origin: &Origin) -> Response<Sent> {
         match way {
             Way::Verify => self.verdict(request, origin).await,
-            Way::Router(mut router) => {
+            Way::Router(mut router, asked) => {
                 origin.write_into(request.extensions_mut());
+                request.extensions_mut().insert(asked);
                 let Ok(response) = router.call(request.map(Body::new)).await;
                 plain(response, origin)
             }
@@ -210,17 +220,14 @@ impl Manners {
     }
 
     async fn verdict(&self, request: Request<Incoming>, origin: &Origin) -> Response<Sent> {
-        let began = Instant::now();
-        let response = match verify::direct(&self.app, request, origin).await {
+        match verify::direct(&self.app, request, origin).await {
             Ok(body) => {
                 let mut response = Response::new(Sent::Whole(body));
                 response.headers_mut().clone_from(&self.with_verdict);
                 response
             }
             Err(error) => plain(error.into_response(), origin),
-        };
-        self.verdicts.count(&Method::POST, response.status(), began);
-        response
+        }
     }
 }
 

@@ -95,8 +95,7 @@ impl Routers {
 
 fn router(app: &Arc<App>, is_wanted: impl Fn(&str) -> bool, embedded: &embedded::Routes) -> Router {
     let (router, _) = described(Some(app), is_wanted).split_for_parts();
-    let unmatched = Meter::new(&app.metrics, "unmatched");
-    let unmatched = tower::Layer::layer(&unmatched, axum::routing::any(not_found).with_state(()));
+    let unmatched = axum::routing::any(not_found).with_state(());
     let router = router.method_not_allowed_fallback(method_not_allowed);
     let router = match embedded::around(embedded, app) {
         Some(beside) => {

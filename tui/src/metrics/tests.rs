@@ -130,7 +130,11 @@ fn every_kept_case_of_the_fuzzer_is_read_without_loss_or_refused() {
         let case = std::fs::read(file.unwrap().path()).unwrap();
         counting::try_text(&case, |text| {
             let read = Samples::read(text).map(|samples| samples.traffic());
-            if read.is_ok() { whole += 1 } else { refused += 1 }
+            if read.is_ok() {
+                whole += 1
+            } else {
+                refused += 1
+            }
             let traffic = read?;
             let (samples, requests) = (traffic.samples, traffic.requests);
             Ok(counting::Told { samples, requests, verifications: traffic.verifications })
