@@ -58,12 +58,12 @@ fn sample(line: &str) -> Option<Line<'_>> {
             ((name, labels), fields)
         }
         None => {
-            let (name, _) = line.split_once([' ', '\t'])?;
-            ((name, ""), &line[name.len()..])
+            let (name, fields) = line.split_once([' ', '\t'])?;
+            ((name, ""), fields)
         }
     };
     let (name, labels) = front;
-    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
     let value = match fields.as_slice() {
         [value] => value,
         [value, stamp] if stamp.parse::<i64>().is_ok() => value,

@@ -94,8 +94,10 @@ pub(super) async fn pause(
     let name = name_of(&name)?;
     let reason = wanted.reason.trim();
     let until = wanted.until.as_deref().map(|text| instant("until", text)).transpose()?;
-    if reason.is_empty() || reason.chars().count() > MAX_REASON {
-        return Err(ApiError::invalid(vec![field("reason", format!("must have 1 to {MAX_REASON} characters"))]));
+    let is_short = wanted.reason.chars().count() <= MAX_REASON;
+    if reason.is_empty() || !is_short || wanted.reason.chars().any(char::is_control) {
+        let message = format!("must have 1 to {MAX_REASON} printable characters");
+        return Err(ApiError::invalid(vec![field("reason", message)]));
     }
     if until.is_some_and(|until| until <= Timestamp::now()) {
         return Err(ApiError::invalid(vec![field("until", "must lie ahead")]));
@@ -239,14 +241,19 @@ pub(super) async fn run(
 #[utoipa::path(get, path = "/api/admin/runs/{id}/output", tag = "workers", security(("token" = [])),
     params(("id" = String, Path, description = "The run's id"), wire::OutputQuery),
     responses((status = 200, body = wire::RunOutput), (status = 401, body = wire::ProblemBody),
-              (status = 404, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
+              (status = 404, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody),
+              (status = 503, body = wire::ProblemBody)))]
 pub(super) async fn output(
     State(app): State<Arc<App>>,
     Viewer(_): Viewer,
     Segment(id): Segment,
     Params(query): Params<wire::OutputQuery>,
 ) -> Result<Json<wire::RunOutput>, ApiError> {
-    let output = app.work.output(run_id(&id)?, query.after.unwrap_or(0)).await?;
+    let (id, after) = (run_id(&id)?, query.after.unwrap_or(0));
+    if i64::try_from(after).is_err() {
+        return Err(ApiError::invalid(vec![field("after", "is not a place in an output")]));
+    }
+    let output = app.work.output(id, after).await?;
     Ok(Json(wire::RunOutput { data: output.data, next: output.next, done: output.done }))
 }
 

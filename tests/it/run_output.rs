@@ -55,6 +55,8 @@ async fn a_retry_goes_on_in_the_output_of_its_run() {
     assert_eq!(run["state"], "succeeded");
     let output = output(&server, run["id"].as_str().unwrap(), 0).await;
     assert_eq!(output["data"], "try 1\n--- attempt 2 ---\ntry 2\n");
+    let beyond = format!("/api/admin/runs/{}/output?after={}", run["id"].as_str().unwrap(), u64::MAX);
+    server.viewer().get(&beyond).await.refused(422, "invalid");
 }
 
 #[tokio::test]

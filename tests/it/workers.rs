@@ -158,7 +158,9 @@ async fn a_pause_is_kept_and_accounted_for(ledger: &Ledger) {
     adds_up(&ticks.json());
 
     server.viewer().post(pause, json!({ "reason": "x" })).await.refused(403, "forbidden");
-    server.operator().post(pause, json!({ "reason": " " })).await.refused(422, "invalid");
+    for reason in [" ".to_owned(), "over\nnight".into(), "\u{1b}[2Jgone".into(), "x".repeat(501)] {
+        server.operator().post(pause, json!({ "reason": reason })).await.refused(422, "invalid");
+    }
     let past = json!({ "reason": "x", "until": "2020-01-01T00:00:00Z" });
     server.operator().post(pause, past).await.refused(422, "invalid");
     server.operator().post("/api/admin/workers/nobody/pause", json!({ "reason": "x" })).await.refused(404, "not_found");

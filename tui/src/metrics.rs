@@ -160,16 +160,13 @@ fn lines_of(sample: &Sample) -> usize {
 /// Why a line is not one sample that the parser carries whole: it takes what follows the value for nothing, keeps the
 /// blanks around a label's name, splits at every comma and equals sign, also inside a value, and drops what is no pair.
 fn damage(line: &str) -> Option<&'static str> {
-    let name = line.bytes().take_while(|byte| is_word(*byte)).count();
-    let Some(after) = line.get(name..).filter(|_| name > 0 && !line.starts_with(|c: char| c.is_ascii_digit())) else {
-        return Some("is no sample");
-    };
+    let Some(after) = after_name(line) else { return Some("is no sample") };
     let fields = match after.strip_prefix('{').map(after_labels) {
         Some(None) => return Some("holds a label that cannot be read without loss"),
         Some(Some(fields)) => fields,
         None => after,
     };
-    let mut words = fields.split_ascii_whitespace();
+    let mut words = fields.split_whitespace();
     let (value, stamp, more) = (words.next(), words.next(), words.next());
     let apart = fields.starts_with([' ', '\t']) && value.is_some() && more.is_none();
     let stamped = stamp.is_none_or(|stamp| stamp.parse::<i64>().is_ok());
@@ -179,8 +176,7 @@ fn damage(line: &str) -> Option<&'static str> {
 /// What follows the labels of a line, of which the first brace is gone: `name="value",…}`.
 fn after_labels(mut text: &str) -> Option<&str> {
     loop {
-        let name = text.bytes().take_while(|byte| is_word(*byte)).count();
-        let value = text.get(name..)?.strip_prefix("=\"").filter(|_| name > 0)?;
+        let value = after_name(text)?.strip_prefix("=\"")?;
         let rest = value.get(value_len(value)?..)?.strip_prefix('"')?;
         match rest.strip_prefix(',') {
             Some(more) if !more.starts_with('}') => text = more,
@@ -204,9 +200,10 @@ fn value_len(text: &str) -> Option<usize> {
     None
 }
 
-/// What names are made of; the colon belongs to rules of Prometheus, of which a server has none.
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+/// What follows the name that a text begins with. The colon belongs to rules of Prometheus, of which a server has none.
+fn after_name(text: &str) -> Option<&str> {
+    let after = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    (after.len() < text.len() && !text.starts_with(|c: char| c.is_ascii_digit())).then_some(after)
 }
 
 /// What the escapes of a label's value stand for; the parser leaves them in place.

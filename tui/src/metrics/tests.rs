@@ -99,10 +99,12 @@ fn an_odd_number_is_a_number() {
 fn a_line_that_the_parser_would_bend_is_refused() {
     for (line, why) in [
         ("a{b=\"1\", c=\"2\"} 3", "holds a label that cannot be read without loss"),
+        ("a{1b=\"1\"} 3", "holds a label that cannot be read without loss"),
         ("a{} 3", "holds a label that cannot be read without loss"),
         ("a{b=\"1\"}3", "is no sample"),
         ("a 3 garbage", "is no sample"),
         ("a 3 1769847300000 0.5", "is no sample"),
+        ("a 3\u{b}b 1", "is no sample"),
         ("a:b 3", "is no sample"),
         ("1a 3", "is no sample"),
         ("a", "is no sample"),
