@@ -75,6 +75,7 @@ impl Keys {
     /// # Errors
     /// Any [`StoreError`]; what was read before it is kept, and nothing is proved.
     pub async fn load(&self) -> Result<(), StoreError> {
+        self.index.reserve(table::count(&self.database()).await?);
         let asked = Instant::now();
         let seq = table::load(&self.database(), &mut |row| drop(self.index.put_row(row))).await?;
         self.index.proved(seq, asked);

@@ -103,6 +103,14 @@ impl Index {
         }
     }
 
+    /// Makes room for so many keys at once: a set that grows looks at every key that it has, wherever that lies.
+    pub(super) fn reserve(&self, keys: usize) {
+        for shard in &self.shards {
+            // Chance fills some a little more than others.
+            shard.write().unwrap_or_else(PoisonError::into_inner).reserve(keys / SHARDS + keys / SHARDS / 16);
+        }
+    }
+
     pub(super) fn get(&self, kid: &str) -> Option<Arc<Record>> {
         let shard = self.shard(kid)?.read().unwrap_or_else(PoisonError::into_inner);
         shard.get(kid).map(|entry| Arc::clone(&entry.record))

@@ -18,6 +18,7 @@ pub(super) use crate::audit::chain::Link as Change;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::store::{Database, StoreError, database::Kind};
+use sqlx::{PgConnection, SqliteConnection};
 use std::time::Duration;
 
 /// What makes a creation repeatable.
@@ -71,6 +72,22 @@ pub(super) struct Row {
 
 /// Whoever takes rows one by one, so that a million of them never lie about twice.
 pub(super) type Take<'a> = &'a mut (dyn FnMut(Row) + Send);
+
+/// How many rows there are about now.
+pub(super) async fn count(database: &Database) -> Result<usize, StoreError> {
+    const COUNT: &str = "select count(*) from api_keys";
+    let count: i64 = match database.kind() {
+        Kind::Postgres(postgres) => {
+            let count = async |c: &mut PgConnection| sqlx::query_scalar(COUNT).persistent(false).fetch_one(c).await;
+            postgres.call_within("counting the keys", LOAD_LIMIT, count).await?
+        }
+        Kind::Sqlite(sqlite) => {
+            let count = async |c: &mut SqliteConnection| sqlx::query_scalar(COUNT).fetch_one(c).await;
+            sqlite.call_within("counting the keys", LOAD_LIMIT, count).await?
+        }
+    };
+    Ok(usize::try_from(count).unwrap_or_default())
+}
 
 /// Every row at one moment; the number of the last event that they reflect.
 pub(super) async fn load(database: &Database, take: Take<'_>) -> Result<i64, StoreError> {

@@ -70,7 +70,10 @@ impl Metrics {
         build.with_label_values(&[crate::VERSION, crate::COMMIT]).set(1);
         Ok(Self {
             http_requests: new.in_lanes(|| {
-                let options = Opts::new("http_requests_total", "Requests answered.");
+                let options = Opts::new(
+                    "http_requests_total",
+                    "Requests by what became of them; 499: the client left before its answer.",
+                );
                 IntCounterVec::new(options, &["method", "route", "status"])
             })?,
             http_duration: new.in_lanes(|| {

@@ -46,9 +46,14 @@ async fn f91_two_replicas_keep_one_limit_and_its_edge() {
     let (one, two) = (base(&postgres, &redis).ready().await, base(&postgres, &redis).ready().await);
     let limited = key(&one, "10/d").await;
     known_to(&two, &limited).await;
-    assert_eq!(allowed(&[&one, &two], &limited, 40).await, 10);
+    // A Redis that took longer than 25 ms on a busy machine leaves a replica its share, which is all of it where it does not know the
+    // other yet, and it says so.
+    let alone = || [&one, &two].iter().filter(|server| server.log().contains("each allows its share")).count();
+    let passed = allowed(&[&one, &two], &limited, 40).await;
+    assert!((10..=10 + 10 * alone()).contains(&passed), "{passed} with {} replicas that counted alone", alone());
     let refused = verdict(&two, &limited).await;
-    assert_eq!((&refused["rate_limit"]["limit"], &refused["rate_limit"]["remaining"]), (&json!(10), &json!(0)));
+    assert_eq!((&refused["code"], &refused["rate_limit"]["remaining"]), (&json!("rate_limited"), &json!(0)));
+    assert!(refused["rate_limit"]["limit"] == 10 || alone() > 0, "{refused}");
     assert!(refused["rate_limit"]["reset_ms"].as_u64().unwrap() > 80_000_000, "{refused}");
 
     // 98: one use is left, a hundred want it at once.
@@ -58,9 +63,8 @@ async fn f91_two_replicas_keep_one_limit_and_its_edge() {
     let at_once = (0..100).map(|n| askers[n % 2].post("/api/keys/verify", json!({ "key": single })));
     let answers = futures_util::future::join_all(at_once).await;
     let allowed = answers.iter().filter(|answer| answer.ok()["valid"] == true).count();
-    // A Redis that took longer than 25 ms on a busy machine leaves a replica its share, which is one use, and it says so.
-    let alone = [&one, &two].iter().filter(|server| server.log().contains("each allows its share")).count();
-    assert!((1..=1 + alone).contains(&allowed), "{allowed} with {alone} replicas that counted alone");
+    // A share is one use here.
+    assert!((1..=1 + alone()).contains(&allowed), "{allowed} with {} replicas that counted alone", alone());
 
     // 46: a refusal for another reason is not counted.
     let scoped = key(&one, "1/d").await;

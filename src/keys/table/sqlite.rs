@@ -1,7 +1,7 @@
 //! The statements for SQLite. Times are milliseconds since the epoch; writers begin with `begin immediate`.
 //! Their meaning is in `table`; nothing is decided here.
 
-mod all; // every row as one text
+mod all; // every row, in pieces
 
 use super::{
     Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
@@ -16,7 +16,6 @@ use crate::keys::import::{Clash, Mode};
 use crate::keys::record::Record;
 use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
-use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row as _, SqliteConnection};
 use std::collections::HashSet;
@@ -36,10 +35,7 @@ pub(super) async fn load(sqlite: &Sqlite, take: Take<'_>) -> Result<i64, StoreEr
             let mut tx = c.begin().await?;
             let seq: i64 =
                 sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
-            let mut rows = sqlx::query(all::ALL).fetch(&mut *tx);
-            while let Some(row) = rows.try_next().await? {
-                take(all::row_of(&row)?);
-            }
+            all::each(&mut tx, take).await?;
             Ok(seq)
         })
         .await
