@@ -26,7 +26,7 @@ pub use edit::{DEFAULT_GRACE, Patch};
 pub use explain::{Explanation, Step, StepOutcome, WhichKey};
 pub use fleet::{About, REACH_LIMIT, Reach, Replica};
 pub use follow::Happened;
-pub use format::KeyText;
+pub use format::{BEGINNING as KEY_BEGINNING, KeyText};
 pub use import::{Foreign, Imported, MAX_IMPORT, Mode as ImportMode, Unfit};
 pub use index::Counts;
 pub use limit::Standing;
@@ -49,10 +49,11 @@ use hash::KeyHash;
 use index::Index;
 use limit::Asked;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::{Change, Inserted, Outcome, Repeat, Revoked};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// For how long a creation can be repeated under its idempotency key.
 const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
@@ -131,6 +132,12 @@ pub struct Keys {
     usage: usage::Usage,
     /// Whether the last look at the events failed.
     away: AtomicBool,
+    /// Held by whoever looks through all keys.
+    looking: Arc<Semaphore>,
+    /// Held by whoever brings the index further.
+    following: tokio::sync::Mutex<()>,
+    /// How often the database turned out to be another one than was followed.
+    restarts: AtomicU64,
     edited: Mutex<Option<Edited>>,
     attention: Mutex<Option<(Instant, Arc<Attention>)>>,
     counted: Mutex<Option<Counted>>,
@@ -159,6 +166,9 @@ impl Keys {
             limits: limit::Limits::default(),
             usage: usage::Usage::default(),
             away: AtomicBool::new(false),
+            looking: Arc::new(Semaphore::new(1)),
+            following: tokio::sync::Mutex::default(),
+            restarts: AtomicU64::new(0),
             edited: Mutex::default(),
             attention: Mutex::default(),
             counted: Mutex::default(),
@@ -459,13 +469,19 @@ impl Keys {
         self.index.get(kid.as_str())
     }
 
-    /// A part of the keys.
+    /// Waits for one's turn to look through all keys: a few who do at once would leave no processor to those who verify.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.looking).acquire_owned().await.ok()
+    }
+
+    /// A part of the keys, out of all of them: long work, for a thread of its own.
     ///
     /// # Errors
     /// [`KeysError::Invalid`] where `sort` or the cursor is not one.
     pub fn list(&self, filter: &Filter, limit: usize, after: Option<&str>, now: Timestamp) -> Result<Page, KeysError> {
-        let records = self.index.matching(|record| filter.lets_through(record, now));
-        list::page(records, filter, limit, after)
+        let mut choice = list::Choice::new(filter, limit, after, now)?;
+        self.index.each(|record| choice.look(record));
+        Ok(choice.page())
     }
 
     /// How many keys there are, whatever their state.

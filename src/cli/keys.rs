@@ -6,7 +6,7 @@ mod import; // keys of elsewhere, from a file
 use super::at::{At, Output, json};
 use super::report::{self, Failure};
 use crate::config::Sources;
-use crate::keys::Keys as KeyTexts;
+use crate::keys::{KEY_BEGINNING, Keys as KeyTexts};
 use clap::{Args, Subcommand};
 use monolith_client::Client;
 use monolith_client::wire::{self, CreateKey, ExplainKey, KeyText, KeysQuery, RotateKey, VerifyKey};
@@ -95,8 +95,8 @@ struct Create {
 #[derive(Debug, Args)]
 struct List {
     /// Only those in this state: active, disabled, expired, revoked, retiring.
-    #[arg(long)]
-    state: Option<String>,
+    #[arg(long, value_parser = state)]
+    state: Option<wire::KeyState>,
     /// Only those of this owner.
     #[arg(long)]
     owner: Option<String>,
@@ -128,7 +128,9 @@ async fn run(client: &Client, command: Command, output: Output) -> Result<ExitCo
         Command::Revoke { kid, reason } => {
             receipt(&client.revoke_key(&kid_of(&kid)?, reason.as_deref()).await?, output)?
         }
-        Command::Rotate { kid, grace } => issued(&client.rotate_key(&kid, &RotateKey { grace }).await?, output)?,
+        Command::Rotate { kid, grace } => {
+            issued(&client.rotate_key(&kid_of(&kid)?, &RotateKey { grace }).await?, output)?
+        }
         Command::Verify { scopes, ip, policy, explain } => {
             let question = Question { scopes: Some(scopes).filter(|scopes| !scopes.is_empty()), ip, policy };
             return if explain {
@@ -151,8 +153,8 @@ impl Create {
 
 impl List {
     async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let state = self.state.as_deref().map(word).transpose()?;
-        let mut query = KeysQuery { state, owner: self.owner, scope: self.scope, q: self.q, ..KeysQuery::default() };
+        let mut query =
+            KeysQuery { state: self.state, owner: self.owner, scope: self.scope, q: self.q, ..KeysQuery::default() };
         let mut keys: Vec<wire::Key> = Vec::new();
         loop {
             let missing = self.limit.saturating_sub(u32::try_from(keys.len()).unwrap_or(u32::MAX));
@@ -186,23 +188,29 @@ impl List {
     }
 }
 
-fn word(text: &str) -> Result<wire::KeyState, Failure> {
-    serde_json::from_value(text.into()).map_err(|_| {
-        Failure::failed(format!("`{text}` is no state of a key")).hint("active, disabled, expired, revoked or retiring")
-    })
+fn state(text: &str) -> Result<wire::KeyState, &'static str> {
+    serde_json::from_value(text.into()).map_err(|_| "a key is active, disabled, expired, revoked or retiring")
 }
 
 /// The id that is meant; a whole key never leaves this process.
 fn kid_of(text: &str) -> Result<String, Failure> {
     if text == "-" {
         let key = key_on_standard_input()?;
-        let kid = KeyTexts::kid_in(&key).ok_or_else(|| Failure::failed("what stands on standard input is no key"))?;
+        let kid = KeyTexts::kid_in(&key).ok_or_else(|| {
+            Failure::failed("what stands on standard input is no key that was issued here")
+                .hint("an imported one is found by its name or owner: monolith keys list -q TEXT")
+        })?;
         return Ok(kid.to_string());
     }
     match KeyTexts::kid_in(text) {
         Some(kid) => {
             report::words("warning: a whole key in the arguments is seen by everybody on this machine; use `-`\n");
             Ok(kid.to_string())
+        }
+        // What leaves this process stands in logs of gateways, and a mistyped key is a key but for a letter.
+        None if text.contains(KEY_BEGINNING) => {
+            Err(Failure::failed("this looks like a key that was mistyped; nothing was asked")
+                .hint("give the id of the key (12 letters and digits behind `mono_test_`), or the whole key to `-`"))
         }
         None => Ok(text.to_owned()),
     }

@@ -6,13 +6,19 @@ use super::manners::{Peer, RequestId};
 use crate::audit::{Actor, Change, Outcome};
 use crate::auth::{Auth, Claims, Refusal, Role};
 use crate::clock::Timestamp;
+use crate::keys::KEY_BEGINNING;
 use crate::runtime::App;
 use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+/// The longest segment of a path that is told of a denial, in bytes: every id of ours is shorter, and most keys of elsewhere
+/// are longer.
+const MAX_TOLD: usize = 40;
 
 /// Somebody with a valid token.
 #[derive(Debug, Clone)]
@@ -88,12 +94,21 @@ impl Caller {
             at: Timestamp::now(),
             actor: self.actor(),
             action: format!("{} {route}", parts.method),
-            subject: parts.uri.path().to_owned(),
+            subject: without_keys(parts.uri.path()),
             outcome: Outcome::Denied,
             changes: serde_json::Map::new(),
         })
         .await;
     }
+}
+
+/// A path without what may be a whole key: an audit is read by many, and never forgets.
+fn without_keys(path: &str) -> String {
+    let masked = |segment: &str| {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        if text.contains(KEY_BEGINNING) || text.len() > MAX_TOLD { "***".to_owned() } else { segment.to_owned() }
+    };
+    path.split('/').map(masked).collect::<Vec<_>>().join("/")
 }
 
 /// The answer to an address that failed too often.

@@ -9,13 +9,17 @@ use crate::clock::Timestamp;
 use crate::keys::{Need, Record, Refused, Standing, Verdict};
 use crate::runtime::App;
 use crate::settings::access::Carrier;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// How the paths of all gateways begin.
+pub(super) const BEGINNING: &str = "/api/forward-auth/";
 
 const KID: HeaderName = HeaderName::from_static("x-monolith-kid");
 const NAME: HeaderName = HeaderName::from_static("x-monolith-name");
@@ -45,8 +49,8 @@ enum Form {
     responses((status = 200), (status = 401, body = monolith_client::wire::ProblemBody),
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 429, body = monolith_client::wire::ProblemBody),
               (status = 503, body = monolith_client::wire::ProblemBody)))]
-pub(super) async fn plain(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Plain).await
+pub(super) async fn plain(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    answer(&app, &parts).await
 }
 
 /// Asked by nginx, which carries 401 and 403 only.
@@ -54,8 +58,8 @@ pub(super) async fn plain(State(app): State<Arc<App>>, Path(policy): Path<String
     params(("policy" = String, Path, description = "The name of a declared policy")),
     responses((status = 200), (status = 401, body = monolith_client::wire::ProblemBody),
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 503, body = monolith_client::wire::ProblemBody)))]
-pub(super) async fn nginx(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Nginx).await
+pub(super) async fn nginx(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    answer(&app, &parts).await
 }
 
 /// Asked by Envoy, which puts the path of the request behind its prefix.
@@ -65,12 +69,8 @@ pub(super) async fn nginx(State(app): State<Arc<App>>, Path(policy): Path<String
     responses((status = 200), (status = 401, body = monolith_client::wire::ProblemBody),
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 429, body = monolith_client::wire::ProblemBody),
               (status = 503, body = monolith_client::wire::ProblemBody)))]
-pub(super) async fn envoy(
-    State(app): State<Arc<App>>,
-    Path((policy, _)): Path<(String, String)>,
-    parts: Parts,
-) -> Response {
-    answer(&app, &parts, &policy, Form::Plain).await
+pub(super) async fn envoy(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    answer(&app, &parts).await
 }
 
 /// Asked by Envoy about the path `/`.
@@ -79,15 +79,32 @@ pub(super) async fn envoy(
     responses((status = 200), (status = 401, body = monolith_client::wire::ProblemBody),
               (status = 403, body = monolith_client::wire::ProblemBody), (status = 429, body = monolith_client::wire::ProblemBody),
               (status = 503, body = monolith_client::wire::ProblemBody)))]
-pub(super) async fn envoy_root(State(app): State<Arc<App>>, Path(policy): Path<String>, parts: Parts) -> Response {
-    answer(&app, &parts, &policy, Form::Plain).await
+pub(super) async fn envoy_root(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    answer(&app, &parts).await
 }
 
-async fn answer(app: &App, parts: &Parts, policy: &str, form: Form) -> Response {
-    match decide(app, parts, policy).await {
+/// Asked with a method of which a description cannot tell, such as PROPFIND: Envoy passes on its caller's.
+pub(super) async fn any(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    answer(&app, &parts).await
+}
+
+async fn answer(app: &App, parts: &Parts) -> Response {
+    let (form, policy) = asked(parts.uri.path());
+    match decide(app, parts, &policy).await {
         Ok(headers) => (StatusCode::OK, headers).into_response(),
         Err(Refusal { error, retry_after }) => refused(error, retry_after, form),
     }
+}
+
+/// Who asks, and for which policy. What Envoy puts behind it is its caller's, and need not even be text.
+fn asked(path: &str) -> (Form, Cow<'_, str>) {
+    let rest = path.strip_prefix(BEGINNING).unwrap_or_default();
+    let (form, policy) = match rest.split_once('/') {
+        Some(("nginx", policy)) => (Form::Nginx, policy),
+        Some(("envoy", rest)) => (Form::Plain, rest.split('/').next().unwrap_or_default()),
+        _ => (Form::Plain, rest),
+    };
+    (form, percent_decode_str(policy).decode_utf8_lossy())
 }
 
 /// Why a caller may not come in.

@@ -2,7 +2,7 @@
 //! The whole key is answered once, at its creation, and never again.
 
 use super::answer::{ApiError, field};
-use super::body::{Json as Body, Params, Segment};
+use super::body::{Json as Body, Optional, Params, Segment};
 use super::caller::{Admin, Operator, Viewer};
 use super::show;
 use crate::clock::{self, Timestamp};
@@ -13,7 +13,9 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use monolith_client::wire;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// The header that makes a creation repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -58,7 +60,13 @@ pub(super) async fn list(
         text: query.q,
         sort: query.sort,
     };
-    let page = app.keys.list(&filter, limit, query.after.as_deref(), now)?;
+    let turn = app.keys.turn().await;
+    let looking = Arc::clone(&app);
+    let page = spawn_blocking(move || {
+        let _turn = turn;
+        looking.keys.list(&filter, limit, query.after.as_deref(), now)
+    });
+    let page = page.await.map_err(|error| ApiError::internal(format!("listing keys broke off: {error}")))??;
     let items = page.items.iter().map(|record| shown(record, now)).collect();
     Ok(Json(wire::List { items, next: page.next }))
 }
@@ -137,7 +145,7 @@ pub(super) async fn rotate(
     State(app): State<Arc<App>>,
     Operator(caller): Operator,
     Segment(kid): Segment,
-    Body(wanted): Body<wire::RotateKey>,
+    Optional(wanted): Optional<wire::RotateKey>,
 ) -> Result<(StatusCode, Json<wire::IssuedKey>), ApiError> {
     let now = Timestamp::now();
     let grace = match wanted.grace.as_deref().map(clock::parse_duration) {
@@ -190,7 +198,8 @@ fn matched(app: &App, wanted: &wire::BulkRevoke, now: Timestamp) -> Result<Vec<K
             let parsed = kids.iter().map(|kid| Kid::parse(kid));
             let known =
                 parsed.flatten().filter(|kid| app.keys.get(kid).is_some_and(|record| record.rare.revoked_at.is_none()));
-            known.collect()
+            // Whoever names a key twice means it once.
+            known.collect::<BTreeSet<_>>().into_iter().collect()
         }
         _ => return Err(ApiError::invalid(vec![field("", "say which keys by exactly one of owner, scope and kids")])),
     };

@@ -213,8 +213,17 @@ impl Manners {
             Way::Router(mut router, asked) => {
                 origin.write_into(request.extensions_mut());
                 request.extensions_mut().insert(asked);
-                let Ok(response) = router.call(request.map(Body::new)).await;
-                plain(response, origin)
+                let changes = changes_something(&request);
+                let answering = router.call(request.map(Body::new));
+                if !changes {
+                    let Ok(response) = answering.await;
+                    return plain(response, origin);
+                }
+                // What was begun is finished and recorded, whether or not its client waits.
+                match self.app.tasks.spawn_whole(answering).await {
+                    Some(Ok(response)) => plain(response, origin),
+                    None => plain(ApiError::internal("a handler panicked").into_response(), origin),
+                }
             }
         }
     }
@@ -229,6 +238,11 @@ impl Manners {
             Err(error) => plain(error.into_response(), origin),
         }
     }
+}
+
+/// Whether a request is for a change by an administrator.
+fn changes_something<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/api/admin/") && !request.method().is_safe()
 }
 
 /// With room for what is added to it: a map that has to grow hashes everything again.

@@ -167,6 +167,10 @@ fn described(app: Option<&Arc<App>>, is_wanted: impl Fn(&str) -> bool) -> OpenAp
         if !is_wanted(&pattern) {
             continue;
         }
+        let methods = match pattern.starts_with(forward_auth::BEGINNING) {
+            true => methods.fallback(forward_auth::any),
+            false => methods,
+        };
         let methods = match app {
             Some(app) => methods.layer(Meter::new(&app.metrics, &pattern)),
             None => methods,

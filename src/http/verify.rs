@@ -3,7 +3,7 @@
 
 use super::answer::{ApiError, field};
 use super::body::{self, Json as Body};
-use super::caller::{Anyone, bearer};
+use super::caller::{Anyone, bearer, client_ip};
 use super::manners::Origin;
 use super::show;
 use crate::clock::Timestamp;
@@ -80,12 +80,16 @@ async fn told(app: &App, question: &wire::VerifyKey) -> Result<Bytes, ApiError> 
     app.metrics.key_verify.here().observe(judged.duration_since(began).as_secs_f64());
     app.metrics.key_verifications.count(verdict.code().unwrap_or("undecidable"));
     let Some(answer) = Answer::of(&verdict, standing, app.keys.age_at(judged)) else {
-        let detail = "the key index was not proved fresh for too long; nobody can tell whether this key is good";
-        return Err(ApiError::unavailable("undecidable", detail));
+        return Err(undecidable());
     };
     let mut body = Vec::with_capacity(ANSWER_ROOM);
     serde_json::to_writer(&mut body, &answer).map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(body.into())
+}
+
+fn undecidable() -> ApiError {
+    let detail = "the key index was not proved fresh for too long; nobody can tell whether this key is good";
+    ApiError::unavailable("undecidable", detail)
 }
 
 /// Whoever may ask about keys: anybody, or, where verify is not open, an admin token or a key with the scope for it.
@@ -95,16 +99,21 @@ impl FromRequestParts<Arc<App>> for MayAsk {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        if app.snapshot().settings.keys.verify == VerifyAccess::Open {
+        let settings = Arc::clone(&app.snapshot().settings);
+        if settings.keys.verify == VerifyAccess::Open {
             return Ok(Self);
         }
         let Anyone(caller) = Anyone::from_request_parts(parts, app).await?;
+        if caller.is_some() {
+            return Ok(Self);
+        }
         let key = bearer(&parts.headers).or_else(|| parts.headers.get("x-api-key")?.to_str().ok());
-        let need = Need { scopes: &[VERIFY_SCOPE.to_owned()], ..Need::default() };
-        let judged = || key.map(|key| app.keys.judge(key, need, Timestamp::now()));
-        match caller.is_some() || matches!(judged(), Some(Verdict::Valid(_))) {
-            true => Ok(Self),
-            false => Err(ApiError::unauthorized()),
+        let ip = client_ip(parts, &settings.server.trusted_proxies);
+        let need = Need { scopes: &[VERIFY_SCOPE.to_owned()], ip, policy: None };
+        match key.map(|key| app.keys.judge(key, need, Timestamp::now())) {
+            Some(Verdict::Valid(_)) => Ok(Self),
+            Some(Verdict::Undecidable) => Err(undecidable()),
+            _ => Err(ApiError::unauthorized()),
         }
     }
 }

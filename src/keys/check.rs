@@ -2,13 +2,16 @@
 //! are compared with those of the index, and where they differ every row is read again. It decides nothing about a key.
 
 use super::index::Compared;
+use super::table::Hold;
 use super::{Keys, table};
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::store::StoreError;
 use std::collections::HashSet;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::MutexGuard;
 
 /// How often whole and index are compared before every row is read: keys that change just now make them differ, too.
 const TRIES: usize = 3;
@@ -52,11 +55,7 @@ impl Keys {
                 return Ok(None);
             }
         }
-        let edited = self.read_again().await?;
-        if let Some(edited) = &edited {
-            *self.edited.lock().unwrap_or_else(PoisonError::into_inner) = Some(edited.clone());
-        }
-        Ok(edited)
+        self.take_over(self.following.lock().await).await
     }
 
     /// What was found last to be changed behind this program's back.
@@ -73,9 +72,10 @@ impl Keys {
         }
     }
 
-    /// Reads every row and says which of them no event explains.
-    async fn read_again(&self) -> Result<Option<Edited>, StoreError> {
-        let before = self.index.seq();
+    /// Takes every row over as it is, whatever is here, and says of how many keys no event tells. Nobody else follows
+    /// meanwhile, and nothing is changed: else a newer record that was made here could be lost.
+    pub(super) async fn take_over(&self, _following: MutexGuard<'_, ()>) -> Result<Option<Edited>, StoreError> {
+        let (asked, before) = (Instant::now(), self.index.head());
         let (mut seen, mut ahead, mut edited) = (HashSet::new(), Vec::new(), Vec::new());
         let mut take = |row: table::Row| {
             let kid = row.record.kid.clone();
@@ -84,25 +84,37 @@ impl Keys {
                 Compared::Ahead => ahead.push(kid.clone()),
                 Compared::Known => {}
             }
-            drop(self.index.put_row(row));
+            self.index.take_over(row);
             seen.insert(kid);
         };
-        let seq = table::load(&self.database(), &mut take).await?;
-        // Where the index had come as far as what was read, an event would have brought these.
-        if before >= seq {
-            edited.append(&mut ahead);
-        }
-        if seq < before {
-            // A backup was restored, or a stand-by took over that lacked the last events: the next ones have old numbers.
-            self.index.go_back_to(seq);
-        }
+        let head = table::load(&self.database(), Hold::End, &mut take).await?;
         let unseen = self.index.matching(|record| !seen.contains(&record.kid));
         let unseen: Vec<Kid> = unseen.into_iter().map(|record| record.kid.clone()).collect();
         for kid in table::check::absent(&self.database(), unseen).await? {
             self.index.remove(&kid);
             edited.push(kid);
         }
+        // Where events are left that nobody followed yet, they tell of these, and are told of in their turn.
+        let is_ahead = head.seq > before.seq && table::has(&self.database(), before).await?;
+        if !is_ahead {
+            edited.append(&mut ahead);
+        }
+        if !is_ahead && head != before {
+            self.index.came_to(head);
+            self.restarts.fetch_add(1, Ordering::AcqRel);
+            self.index.proved(asked);
+        }
         let keys = edited.len();
-        Ok(edited.pop().map(|example| Edited { at: Timestamp::now(), keys, example }))
+        let edited = edited.pop().map(|example| Edited { at: Timestamp::now(), keys, example });
+        if let Some(edited) = &edited {
+            *self.edited.lock().unwrap_or_else(PoisonError::into_inner) = Some(edited.clone());
+        }
+        Ok(edited)
+    }
+
+    /// How often the database turned out to be another one than was followed.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Acquire)
     }
 }

@@ -124,7 +124,7 @@ impl Keys {
             id: &self.myself.id,
             about,
             index_age_ms: self.age().map(millis),
-            acked_seq: about.follows_keys.then(|| self.index.seq()),
+            acked_seq: about.follows_keys.then(|| self.acked()),
             clock_skew_ms: *self.myself.skew_ms.lock().unwrap_or_else(PoisonError::into_inner),
         };
         let (before, began) = (Timestamp::now(), Instant::now());

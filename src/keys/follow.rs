@@ -1,8 +1,9 @@
 //! Keeps the index complete: loads every key once, then follows the events in the order of their commits.
 //! Nothing here spawns or waits: `runtime` says when to look, and whatever hears of a change early only makes that sooner.
 
-use super::table::Row;
+use super::table::{Hold, Row};
 use super::{Keys, Record, table};
+use crate::audit::Head;
 use crate::name::Kid;
 use crate::store::StoreError;
 use std::collections::HashSet;
@@ -28,19 +29,21 @@ pub struct Happened {
     pub lag: Option<Duration>,
 }
 
-/// What the events after a number brought.
+/// What the events after the last known one brought.
 #[derive(Debug)]
 pub(super) struct Changes {
     pub(super) events: Vec<Told>,
     pub(super) records: Vec<Row>,
-    /// The number of the last of them.
-    pub(super) seq: i64,
+    /// The last of them.
+    pub(super) head: Head,
+    /// Whether there were no more.
+    pub(super) are_all: bool,
 }
 
 impl Changes {
-    /// Nothing happened after the event of this number.
-    pub(super) const fn none(seq: i64) -> Self {
-        Self { events: Vec::new(), records: Vec::new(), seq }
+    /// Nothing happened after this event.
+    pub(super) const fn none(head: Head) -> Self {
+        Self { events: Vec::new(), records: Vec::new(), head, are_all: true }
     }
 }
 
@@ -54,6 +57,9 @@ pub(super) struct Told {
     pub(super) actor: String,
     /// How long ago it was written, by the database's clock, in milliseconds.
     pub(super) age_ms: Option<i64>,
+    /// The hash of the event before it.
+    pub(super) prev_hash: [u8; 32],
+    pub(super) hash: [u8; 32],
 }
 
 /// Wakes whoever follows, and whoever tells others how far that came.
@@ -77,25 +83,41 @@ impl Keys {
     pub async fn load(&self) -> Result<(), StoreError> {
         self.index.reserve(table::count(&self.database()).await?);
         let asked = Instant::now();
-        let seq = table::load(&self.database(), &mut |row| drop(self.index.put_row(row))).await?;
-        self.index.proved(seq, asked);
+        let mut take = |row| drop(self.index.put_row(row));
+        self.index.came_to(table::load(&self.database(), Hold::Nothing, &mut take).await?);
+        self.index.proved(asked);
         self.bells.further.notify_one();
         Ok(())
     }
 
-    /// Takes in what changed since the last look, and so proves that the index is fresh. `told` hears of each change.
+    /// Takes in what changed since the last look, and so proves that the index is fresh. `told` hears of each change. Where
+    /// the last known event is none of the database's, as after the restore of a backup or a fail-over to a stand-by that
+    /// lacked the end, versions and numbers of before mean nothing: every row is taken over as it is.
     ///
     /// # Errors
     /// Any [`StoreError`]; the index ages.
     pub async fn follow(&self, told: impl Fn(Happened)) -> Result<(), StoreError> {
         let follower = self.follower();
         loop {
-            let (asked, before) = (Instant::now(), self.index.seq());
+            let following = self.following.lock().await;
+            let (asked, before) = (Instant::now(), self.index.head());
             let changes = table::changed_since(&follower, before).await.inspect_err(|_| self.was_away())?;
+            let Some(changes) = changes else {
+                tracing::warn!(
+                    "the database of the keys is not as far as it was, as after a restore: every key is read again"
+                );
+                self.take_over(following).await?;
+                continue;
+            };
             let read = Instant::now();
-            let (seq, came) = (changes.seq, self.take_in(changes, read));
-            self.index.proved(seq, asked);
-            if seq == before {
+            let (head, are_all, came) = (changes.head, changes.are_all, self.take_in(changes, read));
+            self.index.came_to(head);
+            // Of those that are left out for now, nobody knows yet what they say.
+            if are_all {
+                self.index.proved(asked);
+            }
+            drop(following);
+            if head == before {
                 self.is_back();
                 return Ok(());
             }
@@ -127,6 +149,12 @@ impl Keys {
 
     fn was_away(&self) {
         self.away.store(true, Ordering::Relaxed);
+    }
+
+    /// The number of the last event that answers reflect; zero while nobody can tell whether it still is one: what comes back
+    /// may be a backup, whose next events have numbers of before.
+    pub(super) fn acked(&self) -> i64 {
+        if self.away.load(Ordering::Relaxed) { 0 } else { self.index.seq() }
     }
 
     /// What was away may have come back as something else: restored from a backup, or edited meanwhile.

@@ -6,13 +6,14 @@ use super::hash::Covers;
 use super::record::{KeyState, Record};
 use super::shared::Shared;
 use super::table::Row;
+use crate::audit::Head;
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Readers of different keys rarely meet.
@@ -31,8 +32,8 @@ pub(super) struct Index {
     shared: Shared,
     /// The fingerprints of all rows, added up.
     sum: AtomicI64,
-    /// The number of the last event that was taken in.
-    seq: AtomicI64,
+    /// The last event that was taken in.
+    head: Mutex<Head>,
     /// When it was last proved complete, in microseconds since `began`; zero: never.
     fresh: AtomicU64,
     began: Instant,
@@ -80,9 +81,9 @@ impl Counts {
 /// How a row of the database compares with what is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// It is the same, or what is here is newer.
+    /// It is the same.
     Known,
-    /// It has the version that is here, and says something else.
+    /// It says something else, with the version that is here or an older one.
     Differs,
     /// It is newer than what is here, or not here at all.
     Ahead,
@@ -97,7 +98,7 @@ impl Index {
             hasher: RandomState::new(),
             shared: Shared::default(),
             sum: AtomicI64::new(0),
-            seq: AtomicI64::new(0),
+            head: Mutex::new(Head::GENESIS),
             fresh: AtomicU64::new(0),
             began: Instant::now(),
         }
@@ -124,6 +125,17 @@ impl Index {
     /// Takes a row in, unless a newer one is here already: a late reading must never bring a dead key back. Answers what
     /// was here before.
     pub(super) fn put_row(&self, row: Row) -> Option<Arc<Record>> {
+        let (version, fingerprint) = (row.record.version, row.fingerprint);
+        self.replace(row, |before| before.version < version || (before.version == version && fingerprint != 0))
+    }
+
+    /// Takes a row in that nobody can have changed since it was read, whatever is here.
+    pub(super) fn take_over(&self, row: Row) {
+        drop(self.replace(row, |_| true));
+    }
+
+    /// Puts a row in the place of what is here, where that gives way; answers what was here.
+    fn replace(&self, row: Row, gives_way: impl FnOnce(&Record) -> bool) -> Option<Arc<Record>> {
         let Row { mut record, fingerprint } = row;
         self.shared.share(&mut record);
         if let Some(hash) = record.hash.as_ref().filter(|hash| hash.covers == Covers::Whole) {
@@ -133,10 +145,7 @@ impl Index {
         let mut shard = self.shard(record.kid.as_str())?.write().unwrap_or_else(PoisonError::into_inner);
         let known = shard.get(record.kid.as_str()).map(|entry| (Arc::clone(&entry.record), entry.fingerprint));
         let (before, its_fingerprint) = known.unzip();
-        let is_older = |before: &Arc<Record>| {
-            before.version > record.version || (before.version == record.version && fingerprint == 0)
-        };
-        if before.as_ref().is_some_and(is_older) {
+        if before.as_ref().is_some_and(|before| !gives_way(before)) {
             return before;
         }
         // Uses are written in batches, so that a row may know less of them.
@@ -172,7 +181,7 @@ impl Index {
         match shard.get(row.record.kid.as_str()) {
             None => Compared::Ahead,
             Some(known) if known.record.version < row.record.version => Compared::Ahead,
-            Some(known) if known.record.version > row.record.version => Compared::Known,
+            Some(known) if known.record.version > row.record.version => Compared::Differs,
             Some(known) if known.fingerprint == 0 || known.fingerprint == row.fingerprint => Compared::Known,
             Some(_) => Compared::Differs,
         }
@@ -184,20 +193,25 @@ impl Index {
         (self.sum.load(Ordering::Acquire), lengths.sum())
     }
 
-    pub(super) fn seq(&self) -> i64 {
-        self.seq.load(Ordering::Acquire)
+    /// The last event that was taken in.
+    pub(super) fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that everything up to an event was taken in, as of the instant at which the question was asked.
-    pub(super) fn proved(&self, seq: i64, asked: Instant) {
-        self.seq.fetch_max(seq, Ordering::AcqRel);
+    /// Its number.
+    pub(super) fn seq(&self) -> i64 {
+        self.head().seq
+    }
+
+    /// Says that everything up to an event was taken in.
+    pub(super) fn came_to(&self, head: Head) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
+    /// Says that nothing was missing at the instant at which the question was asked.
+    pub(super) fn proved(&self, asked: Instant) {
         let micros = u64::try_from(asked.saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX);
         self.fresh.fetch_max(micros.max(1), Ordering::AcqRel);
-    }
-
-    /// Goes back to an event: the database forgot what came after it.
-    pub(super) fn go_back_to(&self, seq: i64) {
-        self.seq.fetch_min(seq, Ordering::AcqRel);
     }
 
     /// Since when nothing was proved; `None` where nothing ever was.
@@ -228,7 +242,7 @@ impl Index {
     }
 
     /// Shows each record to somebody.
-    pub(super) fn each(&self, mut look: impl FnMut(&Record)) {
+    pub(super) fn each(&self, mut look: impl FnMut(&Arc<Record>)) {
         for shard in &self.shards {
             shard.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|entry| look(&entry.record));
         }

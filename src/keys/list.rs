@@ -1,9 +1,11 @@
-//! Lists of keys: filtered, sorted, in pages that stay right while keys are made. Pure, over records of the index.
+//! Lists of keys: filtered, sorted, in parts that stay right while keys are made. Pure, over records of the index.
 //! The cursor is the sort value and the id of the last item, so that nothing shifts under a reader.
 
 use super::record::{KeyState, Record};
 use super::{FieldError, KeysError};
 use crate::clock::Timestamp;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 /// Which keys.
@@ -34,83 +36,214 @@ pub struct Page {
 impl Filter {
     /// Whether a key is among them.
     pub(super) fn lets_through(&self, record: &Record, now: Timestamp) -> bool {
-        let contains = |text: &str, part: &str| text.to_lowercase().contains(part);
+        self.fits(self.text.as_deref().map(str::to_lowercase).as_deref(), record, now)
+    }
+
+    /// The same with the text in small letters.
+    fn fits(&self, text: Option<&str>, record: &Record, now: Timestamp) -> bool {
+        let contains = |own: &str, part: &str| own.to_lowercase().contains(part);
         self.state.is_none_or(|state| record.state(now) == state)
             && self.owner.as_deref().is_none_or(|owner| record.owner.as_deref() == Some(owner))
             && self.scope.as_deref().is_none_or(|scope| record.scopes.iter().any(|own| **own == *scope))
-            && self.text.as_deref().is_none_or(|text| {
-                let part = text.to_lowercase();
-                contains(record.kid.as_str(), &part)
+            && text.is_none_or(|part| {
+                contains(record.kid.as_str(), part)
                     || [record.name.as_deref(), record.owner.as_deref()]
                         .iter()
-                        .any(|field| field.is_some_and(|f| contains(f, &part)))
+                        .any(|own| own.is_some_and(|own| contains(own, part)))
             })
     }
+}
 
-    fn order(&self) -> Result<(SortKey, bool), KeysError> {
-        let wanted = self.sort.as_deref().unwrap_or("-created_at");
+/// By what keys are sorted.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Created,
+    Expires,
+    LastUsed,
+    Name,
+    Owner,
+}
+
+/// An order of keys; those that are equal in it are in the order of their ids.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    by: By,
+    reverse: bool,
+}
+
+/// What a key is sorted by; nothing comes first, and letters are small ones.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    At(Option<i64>),
+    Called(&'a str),
+}
+
+impl Order {
+    fn read(text: Option<&str>) -> Result<Self, KeysError> {
+        let wanted = text.unwrap_or("-created_at");
         let (field, reverse) = wanted.strip_prefix('-').map_or((wanted, false), |field| (field, true));
-        let key: SortKey = match field {
-            "created_at" => |record| instant(Some(record.created_at)),
-            "expires_at" => |record| instant(record.expires_at),
-            "last_used_at" => |record| instant(record.last_used_at),
-            "name" => |record| record.name.as_deref().unwrap_or_default().to_lowercase(),
-            "owner" => |record| record.owner.as_deref().unwrap_or_default().to_lowercase(),
+        let by = match field {
+            "created_at" => By::Created,
+            "expires_at" => By::Expires,
+            "last_used_at" => By::LastUsed,
+            "name" => By::Name,
+            "owner" => By::Owner,
             _ => {
                 let message =
                     "must be created_at, name, owner, expires_at or last_used_at, with a - before it for the reverse";
                 return Err(KeysError::Invalid(vec![FieldError { key: "sort".into(), message: message.into() }]));
             }
         };
-        Ok((key, reverse))
+        Ok(Self { by, reverse })
     }
-}
 
-/// What a record is sorted by, as text that sorts the same way.
-type SortKey = fn(&Record) -> String;
-
-/// Twenty digits sort like the numbers they write; nothing sorts first.
-fn instant(instant: Option<Timestamp>) -> String {
-    instant.map_or_else(String::new, |instant| format!("{:020}", instant.millis()))
-}
-
-/// Sorts, and cuts the part after a cursor.
-pub(super) fn page(
-    mut records: Vec<Arc<Record>>,
-    filter: &Filter,
-    limit: usize,
-    after: Option<&str>,
-) -> Result<Page, KeysError> {
-    let (key, reverse) = filter.order()?;
-    let position = |record: &Record| (key(record), record.kid.as_str().to_owned());
-    records.sort_by_cached_key(|record| position(record));
-    if reverse {
-        records.reverse();
-    }
-    if let Some(after) = after {
-        let cursor = read_cursor(after)?;
-        records.retain(|record| if reverse { position(record) < cursor } else { position(record) > cursor });
-    }
-    let more = records.len() > limit;
-    records.truncate(limit);
-    let next = records.last().filter(|_| more).map(|record| write_cursor(&position(record)));
-    Ok(Page { items: records, next })
-}
-
-fn write_cursor((key, kid): &(String, String)) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{kid}\n{key}"))
-}
-
-fn read_cursor(text: &str) -> Result<(String, String), KeysError> {
-    use base64::Engine;
-    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-    match decoded.as_deref().and_then(|text| text.split_once('\n')) {
-        Some((kid, key)) => Ok((key.to_owned(), kid.to_owned())),
-        None => {
-            let message = "is not a cursor of this list: take it from `next`";
-            Err(KeysError::Invalid(vec![FieldError { key: "after".into(), message: message.into() }]))
+    fn place(self, record: &Record) -> Place<'_> {
+        match self.by {
+            By::Created => Place::At(Some(record.created_at.millis())),
+            By::Expires => Place::At(record.expires_at.map(Timestamp::millis)),
+            By::LastUsed => Place::At(record.last_used_at.map(Timestamp::millis)),
+            By::Name => Place::Called(record.name.as_deref().unwrap_or_default()),
+            By::Owner => Place::Called(record.owner.as_deref().unwrap_or_default()),
         }
+    }
+
+    fn compare(self, one: (Place<'_>, &str), other: (Place<'_>, &str)) -> Ordering {
+        let small = |text| str::chars(text).flat_map(char::to_lowercase);
+        let placed = match (one.0, other.0) {
+            (Place::At(one), Place::At(other)) => one.cmp(&other),
+            (Place::Called(one), Place::Called(other)) => small(one).cmp(small(other)),
+            (Place::At(_), Place::Called(_)) => Ordering::Less,
+            (Place::Called(_), Place::At(_)) => Ordering::Greater,
+        };
+        let ordering = placed.then_with(|| one.1.cmp(other.1));
+        if self.reverse { ordering.reverse() } else { ordering }
+    }
+}
+
+/// The last key of the part before.
+struct Cursor {
+    kid: String,
+    key: String,
+}
+
+impl Cursor {
+    fn read(text: &str) -> Result<Self, KeysError> {
+        use base64::Engine;
+        let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
+        let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|text| text.split_once('\n')) {
+            Some((kid, key)) => Ok(Self { kid: kid.to_owned(), key: key.to_owned() }),
+            None => {
+                let message = "is not a cursor of this list: take it from `next`";
+                Err(KeysError::Invalid(vec![FieldError { key: "after".into(), message: message.into() }]))
+            }
+        }
+    }
+
+    fn write(record: &Record, order: Order) -> String {
+        use base64::Engine;
+        let key = match order.place(record) {
+            Place::At(at) => at.map(|at| at.to_string()).unwrap_or_default(),
+            Place::Called(name) => name.to_lowercase(),
+        };
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{}\n{key}", record.kid))
+    }
+
+    fn place(&self, order: Order) -> (Place<'_>, &str) {
+        let place = match order.by {
+            By::Created | By::Expires | By::LastUsed => Place::At(self.key.parse().ok()),
+            By::Name | By::Owner => Place::Called(&self.key),
+        };
+        (place, &self.kid)
+    }
+}
+
+/// A key that is among the first so far.
+struct Chosen {
+    record: Arc<Record>,
+    order: Order,
+}
+
+impl Chosen {
+    fn place(&self) -> (Place<'_>, &str) {
+        (self.order.place(&self.record), self.record.kid.as_str())
+    }
+}
+
+impl Ord for Chosen {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order.compare(self.place(), other.place())
+    }
+}
+
+impl PartialOrd for Chosen {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Chosen {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Chosen {}
+
+/// Chooses the part of a list out of all keys, each looked at once and only the first ones kept: sorting a million keys to
+/// show fifty takes a second.
+pub(super) struct Choice<'a> {
+    filter: &'a Filter,
+    text: Option<String>,
+    order: Order,
+    cursor: Option<Cursor>,
+    limit: usize,
+    now: Timestamp,
+    /// One more than the part has, so that it is known whether there are more; the last one on top.
+    first: BinaryHeap<Chosen>,
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn new(
+        filter: &'a Filter,
+        limit: usize,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, KeysError> {
+        Ok(Self {
+            filter,
+            text: filter.text.as_deref().map(str::to_lowercase),
+            order: Order::read(filter.sort.as_deref())?,
+            cursor: after.map(Cursor::read).transpose()?,
+            limit,
+            now,
+            first: BinaryHeap::new(),
+        })
+    }
+
+    /// Looks at a key.
+    pub(super) fn look(&mut self, record: &Arc<Record>) {
+        let place = (self.order.place(record), record.kid.as_str());
+        let comes_after = |other| self.order.compare(place, other).is_gt();
+        if self.first.len() > self.limit && self.first.peek().is_some_and(|last| comes_after(last.place())) {
+            return;
+        }
+        let is_past = self.cursor.as_ref().is_none_or(|cursor| comes_after(cursor.place(self.order)));
+        if is_past && self.filter.fits(self.text.as_deref(), record, self.now) {
+            self.first.push(Chosen { record: Arc::clone(record), order: self.order });
+            if self.first.len() > self.limit + 1 {
+                drop(self.first.pop());
+            }
+        }
+    }
+
+    /// The part.
+    pub(super) fn page(self) -> Page {
+        let mut items: Vec<Arc<Record>> =
+            self.first.into_sorted_vec().into_iter().map(|chosen| chosen.record).collect();
+        let more = items.len() > self.limit;
+        items.truncate(self.limit);
+        let next = items.last().filter(|_| more).map(|record| Cursor::write(record, self.order));
+        Page { items, next }
     }
 }

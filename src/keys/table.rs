@@ -10,11 +10,11 @@ mod sqlite; // the statements for SQLite
 
 use super::KeysError;
 use super::edit::Edited;
-use super::follow::Changes;
+use super::follow::{Changes, Told};
 use super::import::{Clash, Mode};
 use super::record::Record;
-use crate::audit::Actor;
 pub(super) use crate::audit::chain::Link as Change;
+use crate::audit::{Actor, Head};
 use crate::clock::Timestamp;
 use crate::name::Kid;
 use crate::store::{Database, StoreError, database::Kind};
@@ -89,20 +89,35 @@ pub(super) async fn count(database: &Database) -> Result<usize, StoreError> {
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Every row at one moment; the number of the last event that they reflect.
-pub(super) async fn load(database: &Database, take: Take<'_>) -> Result<i64, StoreError> {
+/// What stands still while rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing: the rows are those of one moment.
+    Nothing,
+    /// The end of the chain: no key changes until the last row was taken.
+    End,
+}
+
+/// Every row at one moment; the last event that they reflect.
+pub(super) async fn load(database: &Database, hold: Hold, take: Take<'_>) -> Result<Head, StoreError> {
     match database.kind() {
-        Kind::Postgres(postgres) => postgres::load(postgres, take).await,
-        Kind::Sqlite(sqlite) => sqlite::load(sqlite, take).await,
+        Kind::Postgres(postgres) => postgres::load(postgres, hold, take).await,
+        Kind::Sqlite(sqlite) => sqlite::load(sqlite, hold, take).await,
     }
 }
 
-/// The events after a number, at most `MAX_EVENTS` of them, and the records that they touched.
-pub(super) async fn changed_since(database: &Database, seq: i64) -> Result<Changes, StoreError> {
+/// The events after a known one, at most `MAX_EVENTS` of them, and the records that they touched; `None` where the known one
+/// is not the database's.
+pub(super) async fn changed_since(database: &Database, known: Head) -> Result<Option<Changes>, StoreError> {
     match database.kind() {
-        Kind::Postgres(postgres) => postgres::changed_since(postgres, seq).await,
-        Kind::Sqlite(sqlite) => sqlite::changed_since(sqlite, seq).await,
+        Kind::Postgres(postgres) => postgres::changed_since(postgres, known).await,
+        Kind::Sqlite(sqlite) => sqlite::changed_since(sqlite, known).await,
     }
+}
+
+/// Whether the event after a known one follows upon it.
+pub(super) async fn has(database: &Database, known: Head) -> Result<bool, StoreError> {
+    changed_since(database, known).await.map(|changes| changes.is_some())
 }
 
 /// Makes a key.
@@ -177,6 +192,18 @@ const LOAD_LIMIT: Duration = Duration::from_secs(120);
 /// The most events that one look takes in; the next look follows at once.
 const MAX_EVENTS: i64 = 1000;
 
+/// Whether there may be more events than were read at once.
+fn is_full(events: &[Told]) -> bool {
+    i64::try_from(events.len()).is_ok_and(|count| count >= MAX_EVENTS)
+}
+
+/// The last of the events after a known one; the inner `None`: they do not follow upon it. `None`: there are none.
+#[expect(clippy::option_option, reason = "no event and a foreign event are two different things")]
+fn after(known: Head, events: &[Told]) -> Option<Option<Head>> {
+    let (first, last) = (events.first()?, events.last()?);
+    Some((first.prev_hash == known.hash).then_some(Head { seq: last.seq, hash: last.hash }))
+}
+
 /// What an event says about a creation: what was decided, never the secret or its hash.
 fn created_body(record: &Record) -> String {
     serde_json::json!({
@@ -238,6 +265,7 @@ macro_rules! told_of {
         let row = $row;
         let kind: String = row.try_get("kind")?;
         let subject: String = row.try_get("kid")?;
+        let hash = |name: &str| row.try_get::<Vec<u8>, _>(name).map(|bytes| bytes.try_into().unwrap_or([0u8; 32]));
         let kid = kind.starts_with("key.").then(|| crate::keys::table::columns::kid(&subject)).transpose()?;
         Ok::<crate::keys::follow::Told, sqlx::Error>(crate::keys::follow::Told {
             seq: row.try_get("seq")?,
@@ -245,6 +273,8 @@ macro_rules! told_of {
             kid,
             actor: row.try_get("actor")?,
             age_ms: row.try_get("age_ms")?,
+            prev_hash: hash("prev_hash")?,
+            hash: hash("hash")?,
         })
     }};
 }

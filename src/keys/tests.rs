@@ -268,6 +268,64 @@ async fn a_database_that_lost_its_last_events_is_followed_from_where_it_is() {
     assert_eq!(code(&keys, kept.key.unwrap().expose()), Some("revoked"), "the event that has an old number is seen");
 }
 
+/// The database becomes what it was after its first event, when the key of that name was new.
+async fn restore(folder: &tempfile::TempDir) {
+    edit(
+        folder,
+        "update api_keys set version = 1; delete from key_events where seq > 1; \
+        update key_chain_head set seq = 1, hash = (select hash from key_events where seq = 1)",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_after_a_restore_is_dead_although_its_version_is_an_old_one() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
+    for changes_after in [0, 4] {
+        let keys = keys_on(file(&folder)).await;
+        let made = keys.create(wish("one"), &ann(), None, now).await.unwrap();
+        let patch = async |keys: &Keys, owner: &str| {
+            let patch = Patch { owner: Some(Some(owner.into())), ..Patch::default() };
+            keys.patch(&made.record.kid, &patch, &ann(), now).await.unwrap();
+        };
+        patch(&keys, "before").await;
+        patch(&keys, "the restore").await;
+        keys.follow(drop).await.unwrap();
+        let secret = made.key.unwrap();
+        restore(&folder).await;
+        let other = keys_on(file(&folder)).await;
+        other.revoke(&made.record.kid, None, &ann(), now).await.unwrap();
+        // With more events than were lost, their numbers say nothing any more.
+        for n in 0..changes_after {
+            other.create(wish(&format!("later {n}")), &ann(), None, now).await.unwrap();
+        }
+        keys.follow(drop).await.unwrap();
+        assert_eq!(code(&keys, secret.expose()), Some("revoked"), "{changes_after}");
+        assert_eq!((keys.restarts(), keys.compare().await.unwrap()), (1, None), "{changes_after}");
+        edit(
+            &folder,
+            "delete from api_keys; delete from key_events; update key_chain_head set seq = 0, hash = zeroblob(32)",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_more_to_read_knows_that_there_is_more() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
+    let database = file(&folder);
+    let keys = keys_on(database.clone()).await;
+    let actor = ann();
+    let wishes = (0..=1_000).map(|n| keys.create(wish(&n.to_string()), &actor, None, now));
+    let last = futures_util::future::join_all(wishes).await.pop().unwrap().unwrap();
+    let first = table::changed_since(&database, crate::audit::Head::GENESIS).await.unwrap().unwrap();
+    assert_eq!((first.events.len(), first.are_all), (1_000, false), "it would be taken for proved");
+    let rest = table::changed_since(&database, first.head).await.unwrap().unwrap();
+    assert_eq!((rest.events.len(), rest.are_all), (1, true));
+    let late = keys_on(database).await;
+    assert_eq!(code(&late, last.key.unwrap().expose()), Some("valid"));
+}
+
 #[tokio::test]
 async fn a_key_is_the_same_whether_it_is_read_alone_or_with_all_others() {
     let folder = tempfile::tempdir().unwrap();

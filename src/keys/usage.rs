@@ -143,6 +143,18 @@ impl Usage {
     }
 }
 
+/// What was taken to be written: whatever of it was not, for an error or because nobody waits any more, waits again.
+struct Taken<'a> {
+    from: &'a Usage,
+    waiting: Vec<(Kid, Tally)>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.from.give_back(std::mem::take(&mut self.waiting));
+    }
+}
+
 impl Tally {
     fn count(&mut self, outcome: usize, now: Timestamp) {
         if let Some(count) = self.counts.get_mut(outcome) {
@@ -181,20 +193,17 @@ impl Keys {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn write_usage(&self) -> Result<usize, StoreError> {
-        let mut waiting = together(self.usage.take());
+        let mut taken = Taken { from: &self.usage, waiting: together(self.usage.take()) };
         let mut written = 0;
-        while !waiting.is_empty() {
-            let rest = waiting.split_off(waiting.len().min(PART));
-            if let Err(error) = table::usage::write(&self.database(), &waiting).await {
-                self.usage.give_back(waiting);
-                self.usage.give_back(rest);
-                return Err(error);
-            }
-            written += waiting.len();
-            for (kid, at) in waiting.iter().filter_map(|(kid, tally)| Some((kid, tally.last_valid?))) {
+        while !taken.waiting.is_empty() {
+            let part = taken.waiting.len().min(PART);
+            let (first, _) = taken.waiting.split_at(part);
+            table::usage::write(&self.database(), first).await?;
+            written += part;
+            for (kid, at) in first.iter().filter_map(|(kid, tally)| Some((kid, tally.last_valid?))) {
                 self.index.used(kid, at);
             }
-            waiting = rest;
+            drop(taken.waiting.drain(..part));
         }
         Ok(written)
     }
@@ -274,6 +283,16 @@ mod tests {
         usage.waiting.fetch_add(1, Ordering::Relaxed);
         let rows: Vec<_> = together(usage.take()).into_iter().map(|(kid, t)| (kid, t.day, t.total())).collect();
         assert_eq!(rows, [(kid(1), 4, 7), (kid(1), 5, 5), (kid(2), 5, 1)]);
+    }
+
+    #[test]
+    fn what_was_taken_and_not_written_waits_again() {
+        let usage = Usage::default();
+        usage.give_back(vec![(kid(1), tally(5, 3)), (kid(2), tally(5, 1))]);
+        let mut taken = Taken { from: &usage, waiting: together(usage.take()) };
+        drop(taken.waiting.drain(..1));
+        drop(taken);
+        assert_eq!(usage.take(), [(kid(2), tally(5, 1))]);
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn step(app: &App) -> Result<(), StoreError> {
 /// What else lives in the home of the keys: denied tokens, and what waits to be chained.
 async fn follow_others(app: &App) -> Result<(), StoreError> {
     let database = app.keys.database();
-    app.denied.follow(&database, Timestamp::now()).await?;
+    app.denied.follow(&database, app.keys.restarts(), Timestamp::now()).await?;
     app.audit.drain(&database).await
 }
 

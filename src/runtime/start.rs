@@ -154,7 +154,7 @@ fn app(
         started_at: Timestamp::now(),
         metrics,
         keys: Arc::new(keys),
-        denied: Denied::default(),
+        denied: Denied::open(&settings.server.data_dir),
         failures: Throttle::default(),
         denials: Throttle::default(),
         audit: Recorder::open(&settings.server.data_dir),

@@ -36,6 +36,11 @@ impl Tasks {
         drop(self.tracker.spawn(task(self.stop.clone())));
     }
 
+    /// Runs something to its end, even where nobody waits for the outcome any more; `None` where it panicked.
+    pub async fn spawn_whole<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.tracker.spawn(work).await.ok()
+    }
+
     /// Starts a task that goes on while the others end, and is told when they have: requests that were accepted are
     /// answered out of what it keeps.
     pub fn spawn_last<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce(CancellationToken) -> F) {

@@ -34,6 +34,9 @@ pub enum Carrier {
     Bearer,
 }
 
+/// The shortest time between two uses of a rate: those that are shared count microseconds.
+const SHORTEST: Duration = Duration::from_micros(1);
+
 /// So many uses in a length of time; as many may come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
@@ -57,7 +60,8 @@ impl Rate {
         };
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
         let count = number.parse::<u32>().ok().filter(|number| *number > 0 && digits)?;
-        Some(Self { count, per: Duration::from_secs(seconds) })
+        let rate = Self { count, per: Duration::from_secs(seconds) };
+        (rate.interval() >= SHORTEST).then_some(rate)
     }
 
     /// The one that lets less through in the long run.

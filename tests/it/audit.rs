@@ -2,6 +2,7 @@
 //! What an entry is and when a chain holds is tested beside `audit`.
 
 use crate::harness::{Api, Builder, TestMonolith, monolith, stderr, stdout};
+use crate::raw::Raw;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -241,4 +242,52 @@ async fn what_went_wrong_in_a_request_is_found_by_its_id() {
     let next = format!("/api/admin/logs?limit=1&after={}", one["next"].as_str().unwrap());
     assert_ne!(server.viewer().get(&next).await.ok()["items"], one["items"]);
     server.viewer().get("/api/admin/logs?level=loud").await.refused(422, "invalid");
+}
+
+#[tokio::test]
+async fn a_change_whose_client_did_not_wait_is_recorded_all_the_same() {
+    let server = on_sqlite().ready().await;
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let token = server.token("operator");
+    let request = format!(
+        "POST /api/admin/workers/tidy/run HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n"
+    );
+    for _ in 0..30 {
+        let mut leaving = Raw::open(&address).await.unwrap();
+        leaving.send(&request).await.unwrap();
+    }
+    // One that waits comes after those that began before it.
+    server.operator().post("/api/admin/workers/tidy/run", json!({})).await.ok();
+    let runs = "/api/admin/workers/tidy/runs?limit=100";
+    let is_recorded = async || {
+        let made = server.viewer().get(runs).await.ok()["items"].as_array().unwrap().len();
+        let told = entries(&server).await.iter().filter(|entry| entry["action"] == "worker.run").count();
+        (made, told)
+    };
+    let mut last = is_recorded().await;
+    for _ in 0..100 {
+        if last.0 == last.1 {
+            break;
+        }
+        server.viewer().get("/health").await;
+        last = is_recorded().await;
+    }
+    assert_eq!(last.0, last.1, "runs that were made, and those that the audit tells of");
+}
+
+#[tokio::test]
+async fn a_whole_key_in_a_path_is_not_kept_by_the_audit() {
+    let server = on_sqlite().ready().await;
+    let issued = server.operator().post("/api/admin/api-keys", json!({"name": "leaked"})).await.ok();
+    let key = issued["key"].as_str().unwrap();
+    let hidden = key.replacen("mono_", "%6Dono%5F", 1);
+    for path in [key, &hidden, &format!("{key}x"), &"f".repeat(64)] {
+        server.viewer().delete(&format!("/api/admin/api-keys/{path}")).await.refused(403, "forbidden");
+    }
+    let text = server.viewer().get("/api/admin/audit?limit=500").await.text;
+    let secret = key.rsplit('_').next().unwrap();
+    assert!(!text.contains(secret) && !text.contains(&"f".repeat(41)), "{text}");
+    let mut rotate = server.command(&["keys", "rotate", &format!("{key}x"), "--server", server.url()]);
+    let told = rotate.env("MONOLITH_TOKEN", server.token("operator")).output().unwrap();
+    assert!(told.status.code() == Some(1) && stderr(&told).contains("nothing was asked"), "{}", stderr(&told));
 }

@@ -66,6 +66,25 @@ async fn a_good_key_comes_in_and_everything_that_is_known_of_it_is_said() {
     let plain = &paths("orders_read")[0];
     let posted = server.anyone().send(Method::POST, plain, |r| r.header("x-api-key", &key).body("x")).await;
     assert_eq!(posted.status, 200, "a gateway asks with the caller's own method");
+    for path in paths("orders_read") {
+        let method = Method::from_bytes(b"PROPFIND").unwrap();
+        let asked = server.anyone().send(method, &path, |request| request.header("x-api-key", &key)).await;
+        assert_eq!(asked.status, 200, "{path}: also with one that few know");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_keeps_nobody_out_and_a_policy_that_is_none_lets_nobody_in() {
+    let server = monolith(BASE).ready().await;
+    let key = key(&server, json!({"name": "x", "scopes": ["orders:read"]})).await;
+    let with_key = [("x-api-key", &*key)];
+    let latin = ask(&server, "/api/forward-auth/envoy/orders_read/caf%E9/%ff", &with_key).await;
+    assert_eq!(latin.status, 200, "{}", latin.text);
+    for path in ["/api/forward-auth/%ff", "/api/forward-auth/nginx/%ff", "/api/forward-auth/envoy/%ff/orders_read"] {
+        ask(&server, path, &with_key).await.refused(403, "unknown_policy");
+    }
+    let encoded = ask(&server, "/api/forward-auth/orders%5Fread", &with_key).await;
+    assert_eq!(encoded.status, 200, "{}", encoded.text);
 }
 
 #[tokio::test]

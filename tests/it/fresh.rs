@@ -176,6 +176,47 @@ async fn beyond_the_bound_a_known_key_is_undecidable_and_never_refused() {
 }
 
 #[tokio::test]
+async fn whoever_asks_with_a_key_is_told_that_nobody_can_tell_and_not_that_the_key_is_wrong() {
+    let postgres = database();
+    let server = on(&postgres, "verify = \"token\"\nmax_staleness = \"2s\"").await;
+    let key = create(&server).await;
+    let wish = json!({"name": "service", "scopes": ["monolith:verify"], "ip_allow": ["127.0.0.1"]});
+    let service = server.operator().post("/api/admin/api-keys", wish).await.ok();
+    let service = server.with_token(service["key"].as_str().unwrap());
+    assert_eq!(verify(&service, &key).await.ok()["valid"], true, "a key may be bound to an address");
+    verify(&server.with_token(&key), &key).await.refused(401, "unauthorized");
+    postgres.pause().unwrap();
+    let asked = Instant::now();
+    let undecided = loop {
+        let answer = verify(&service, &key).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(2) + SLACK, "it answers from memory beyond the bound");
+    };
+    undecided.refused(503, "undecidable");
+    postgres.resume().unwrap();
+}
+
+#[tokio::test]
+async fn a_denied_token_stays_denied_for_a_process_that_starts_while_the_database_is_away() {
+    let postgres = database();
+    let server = on(&postgres, "").await;
+    let thief = server.admin();
+    let token = thief.token().to_owned();
+    let denied = json!({"token": token, "reason": "found in a log"});
+    server.admin().post("/api/admin/tokens/deny", denied).await.ok();
+    let kept = server.folder().join("data/denied-tokens.json");
+    server.wait_for("/health", |_| kept.exists()).await;
+    postgres.kill().unwrap();
+    let builder = server.crash();
+    let again = builder.start();
+    again.wait_for("/health/live", |answer| answer.status == 200).await;
+    again.with_token(&token).get("/api/admin/whoami").await.refused(401, "token_refused");
+    again.operator().get("/api/admin/whoami").await.ok();
+}
+
+#[tokio::test]
 async fn who_allows_stale_answers_gets_them_and_is_told_how_old_they_are() {
     let postgres = database();
     let server = on(&postgres, "max_staleness = \"2s\"\non_stale = \"allow\"").await;

@@ -112,6 +112,11 @@ async fn a_changing_life(server: &TestMonolith) {
     let again = format!("/api/admin/api-keys/{}/rotate", successor["kid"].as_str().unwrap());
     assert_eq!(operator.post(&again, json!({"grace": "0s"})).await.status, 201);
     assert_eq!(verdict(server, json!({"key": successor["key"]})).await["code"], "expired", "no grace is none");
+    let (bare, _) = create(server, json!({"name": "bare"})).await;
+    let rotated = operator.send(Method::POST, &format!("/api/admin/api-keys/{bare}/rotate"), |request| request).await;
+    assert_eq!(rotated.status, 201, "nothing has to be said: {}", rotated.text);
+    let too_often = json!({"name": "x", "rate_limit": "4000000000/s"});
+    operator.post("/api/admin/api-keys", too_often).await.refused(422, "invalid");
 
     operator.delete(&path).await.ok();
     patch(json!({"state": "active"})).await.refused(409, "conflict");
@@ -132,6 +137,9 @@ async fn many_end_at_once(server: &TestMonolith) {
     let again = send(json!({"owner": "leaver", "reason": "left", "dry_run": false})).await.ok();
     assert_eq!(again["matched"], 0);
     assert_eq!(verdict(server, json!({"key": other})).await["code"], "valid");
+    let (twice, _) = create(server, json!({"name": "twice"})).await;
+    let named = send(json!({"kids": [twice, twice, "nobody"], "reason": "left", "dry_run": false})).await.ok();
+    assert_eq!((&named["matched"], &named["revoked"], &named["kids"]), (&json!(1), &json!(1), &json!([twice])));
     send(json!({"reason": "left", "dry_run": false})).await.refused(422, "invalid");
     send(json!({"owner": "a", "scope": "b", "reason": "left", "dry_run": false})).await.refused(422, "invalid");
     send(json!({"owner": "a", "reason": "left"})).await.refused(422, "invalid");

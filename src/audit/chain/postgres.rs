@@ -32,35 +32,61 @@ pub async fn locked_head(c: &mut PgConnection) -> Result<Head, sqlx::Error> {
 /// # Errors
 /// Those of the driver.
 pub async fn append(c: &mut PgConnection, subject: &str, link: Link<'_>, body: String) -> Result<i64, sqlx::Error> {
-    let head = locked_head(c).await?;
-    let entry = Entry::next(head, link.at, link.actor, link.kind, subject, body);
+    append_each(c, link, vec![(subject, body)]).await
+}
+
+/// Appends an entry for each subject, in their order, in as many questions as for one: a database a few milliseconds away would
+/// hold everybody up. Says the number of the last.
+///
+/// # Errors
+/// Those of the driver.
+pub async fn append_each(
+    c: &mut PgConnection,
+    link: Link<'_>,
+    subjects: Vec<(&str, String)>,
+) -> Result<i64, sqlx::Error> {
+    let mut head = locked_head(c).await?;
+    let (mut seqs, mut kids, mut bodies, mut befores, mut hashes) = (vec![], vec![], vec![], vec![], vec![]);
+    for (subject, body) in subjects {
+        let entry = Entry::next(head, link.at, link.actor, link.kind, subject, body);
+        head = Head { seq: entry.seq, hash: entry.hash };
+        seqs.push(entry.seq);
+        kids.push(entry.subject);
+        bodies.push(entry.body);
+        befores.push(entry.prev_hash.to_vec());
+        hashes.push(entry.hash.to_vec());
+    }
+    if seqs.is_empty() {
+        return Ok(head.seq);
+    }
     sqlx::query(
         "insert into key_events (seq, at, kid, kind, actor, role, ip, request_id, body, prev_hash, hash) \
-         values ($1, timestamptz 'epoch' + $2 * interval '1 millisecond', $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         select seq, timestamptz 'epoch' + $6 * interval '1 millisecond', kid, $7, $8, $9, $10, $11, body, prev_hash, hash \
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) as e (seq, kid, body, prev_hash, hash)",
     )
     .persistent(false)
-    .bind(entry.seq)
-    .bind(entry.at.millis())
-    .bind(&entry.subject)
-    .bind(&entry.kind)
-    .bind(&entry.actor)
-    .bind(&entry.role)
-    .bind(&entry.ip)
-    .bind(&entry.request_id)
-    .bind(&entry.body)
-    .bind(entry.prev_hash.as_slice())
-    .bind(entry.hash.as_slice())
+    .bind(seqs)
+    .bind(kids)
+    .bind(bodies)
+    .bind(befores)
+    .bind(hashes)
+    .bind(link.at.millis())
+    .bind(link.kind)
+    .bind(&link.actor.subject)
+    .bind(link.actor.role)
+    .bind(link.actor.ip.map(|ip| ip.to_string()))
+    .bind(&link.actor.request_id)
     .execute(&mut *c)
     .await?;
     sqlx::query("update key_chain_head set seq = $1, hash = $2 where id = 1")
         .persistent(false)
-        .bind(entry.seq)
-        .bind(entry.hash.as_slice())
+        .bind(head.seq)
+        .bind(head.hash.as_slice())
         .execute(&mut *c)
         .await?;
     // Told at the commit, to whoever listens; what is lost of it is found by the look each second.
     sqlx::query("select pg_notify($1, '')").persistent(false).bind(CHANNEL).execute(c).await?;
-    Ok(entry.seq)
+    Ok(head.seq)
 }
 
 pub(super) async fn append_all(postgres: &Postgres, changes: &[(String, Change)]) -> Result<(), StoreError> {

@@ -20,7 +20,7 @@ pub(in crate::keys) async fn whole(database: &Database) -> Result<Whole, StoreEr
                 count += 1;
                 sum = sum.wrapping_add(row.fingerprint);
             };
-            let seq = sqlite::load(sqlite, &mut add).await?;
+            let seq = sqlite::load(sqlite, super::Hold::Nothing, &mut add).await?.seq;
             Ok(Whole { seq, count, sum })
         }
     }

@@ -2,11 +2,11 @@
 //! writers lock the end of the chain first. Their meaning is in `table`; nothing is decided here.
 
 use super::{
-    Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
-    revoked_body, told_of,
+    Change, Hold, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, after, columns, created_body,
+    is_full, record_of, revoked_body, told_of,
 };
-use crate::audit::Actor;
-use crate::audit::chain::postgres::{append, locked_head};
+use crate::audit::chain::postgres::{append, append_each, head, locked_head};
+use crate::audit::{Actor, Head};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::keys::check::Whole;
@@ -39,25 +39,27 @@ macro_rules! fingerprint {
     };
 }
 
-pub(super) async fn load(postgres: &Postgres, take: Take<'_>) -> Result<i64, StoreError> {
+pub(super) async fn load(postgres: &Postgres, hold: Hold, take: Take<'_>) -> Result<Head, StoreError> {
     const ALL: &str = concat!("select ", columns_of_a_record!(), ", ", fingerprint!(), " as fingerprint from api_keys");
     postgres
         .call_within("loading the keys", LOAD_LIMIT, async |c| {
             let mut tx = c.begin().await?;
-            // One snapshot for both: a change between two readings would be neither in the rows nor after the number.
-            sqlx::query("set transaction isolation level repeatable read, read only")
-                .persistent(false)
-                .execute(&mut *tx)
-                .await?;
-            let seq: i64 = sqlx::query_scalar("select seq from key_chain_head where id = 1")
-                .persistent(false)
-                .fetch_one(&mut *tx)
-                .await?;
+            let head = match hold {
+                Hold::Nothing => {
+                    // One snapshot for both: a change between two readings would be neither in the rows nor after the event.
+                    sqlx::query("set transaction isolation level repeatable read, read only")
+                        .persistent(false)
+                        .execute(&mut *tx)
+                        .await?;
+                    head(&mut tx).await?
+                }
+                Hold::End => locked_head(&mut tx).await?,
+            };
             let mut rows = sqlx::query(ALL).persistent(false).fetch(&mut *tx);
             while let Some(row) = rows.try_next().await? {
                 take(row_of(&row)?);
             }
-            Ok(seq)
+            Ok(head)
         })
         .await
 }
@@ -97,8 +99,8 @@ pub(super) async fn present(postgres: &Postgres, kids: &[Kid]) -> Result<HashSet
         .await
 }
 
-pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<Changes, StoreError> {
-    const EVENTS: &str = "select seq, kind, kid, actor, \
+pub(super) async fn changed_since(postgres: &Postgres, known: Head) -> Result<Option<Changes>, StoreError> {
+    const EVENTS: &str = "select seq, kind, kid, actor, prev_hash, hash, \
         (extract(epoch from clock_timestamp() - recorded_at) * 1000)::bigint as age_ms \
         from key_events where seq > $1 order by seq limit $2";
     const CHANGED: &str = concat!(
@@ -115,12 +117,17 @@ pub(super) async fn changed_since(postgres: &Postgres, seq: i64) -> Result<Chang
                 .persistent(false)
                 .execute(&mut *tx)
                 .await?;
-            let rows = sqlx::query(EVENTS).persistent(false).bind(seq).bind(MAX_EVENTS).fetch_all(&mut *tx).await?;
+            let rows =
+                sqlx::query(EVENTS).persistent(false).bind(known.seq).bind(MAX_EVENTS).fetch_all(&mut *tx).await?;
             let events = rows.iter().map(|row| told_of!(row)).collect::<Result<Vec<Told>, _>>()?;
-            let Some(last) = events.last().map(|event| event.seq) else { return Ok(Changes::none(seq)) };
-            let rows = sqlx::query(CHANGED).persistent(false).bind(seq).bind(last).fetch_all(&mut *tx).await?;
+            let Some(after) = after(known, &events) else {
+                return Ok((head(&mut tx).await? == known).then(|| Changes::none(known)));
+            };
+            let Some(head) = after else { return Ok(None) };
+            let rows =
+                sqlx::query(CHANGED).persistent(false).bind(known.seq).bind(head.seq).fetch_all(&mut *tx).await?;
             let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
-            Ok(Changes { events, records, seq: last })
+            Ok(Some(Changes { are_all: !is_full(&events), events, records, head }))
         })
         .await
 }
@@ -158,16 +165,14 @@ pub(super) async fn import(
         .call("importing keys", async |c| {
             let mut tx = c.begin().await?;
             locked_head(&mut tx).await?;
-            let mut clashes = Vec::new();
-            for record in records {
-                let clash = clash(&mut tx, record).await?;
-                clashes.push(clash);
-                if clash.is_none() {
-                    // What comes later in the list must not have the same id or hash.
-                    insert_row(&mut tx, record).await?;
-                    append(&mut tx, record.kid.as_str(), change, created_body(record)).await?;
-                }
+            let mut known = Known::among(&mut tx, records).await?;
+            let clashes: Vec<Option<Clash>> = records.iter().map(|record| known.clash(record)).collect();
+            let fit = || records.iter().zip(&clashes).filter(|(_, clash)| clash.is_none()).map(|(record, _)| *record);
+            for record in fit() {
+                insert_row(&mut tx, record).await?;
             }
+            let made = fit().map(|record| (record.kid.as_str(), created_body(record))).collect();
+            append_each(&mut tx, change, made).await?;
             let done = match mode {
                 Mode::DryRun => false,
                 Mode::AllOrNothing => clashes.iter().all(Option::is_none),
@@ -183,15 +188,40 @@ pub(super) async fn import(
         .await
 }
 
-async fn clash(c: &mut PgConnection, record: &Record) -> Result<Option<Clash>, sqlx::Error> {
-    if one(c, record.kid.as_str()).await?.is_some() {
-        return Ok(Some(Clash::Kid));
+/// What stands in the way of keys that are taken over: those that are here, and those before them in the list.
+struct Known {
+    kids: HashSet<String>,
+    hashes: HashSet<Vec<u8>>,
+}
+
+impl Known {
+    /// Those that some keys may clash with.
+    async fn among(c: &mut PgConnection, records: &[&Record]) -> Result<Self, sqlx::Error> {
+        let kids: Vec<&str> = records.iter().map(|record| record.kid.as_str()).collect();
+        let hashes: Vec<Vec<u8>> =
+            records.iter().filter_map(|record| Some(record.hash.as_ref()?.bytes.to_vec())).collect();
+        let query = sqlx::query_scalar("select kid from api_keys where kid = any($1)").persistent(false);
+        let kids = query.bind(kids).fetch_all(&mut *c).await?;
+        let query = sqlx::query_scalar(
+            "select hash from api_keys where hash = any($1) and hash_alg in ('whole-sha256', 'whole-hmac-sha256')",
+        );
+        let hashes = query.persistent(false).bind(hashes).fetch_all(c).await?;
+        Ok(Self { kids: kids.into_iter().collect(), hashes: hashes.into_iter().collect() })
     }
-    let query =
-        "select kid from api_keys where hash = $1 and hash_alg in ('whole-sha256', 'whole-hmac-sha256') limit 1";
-    let hash = record.hash.as_ref().map(|hash| hash.bytes.to_vec());
-    let known = sqlx::query(query).persistent(false).bind(hash).fetch_optional(c).await?;
-    Ok(known.map(|_| Clash::Hash))
+
+    /// What stands in the way of a key; where nothing does, it stands in the way of the next ones.
+    fn clash(&mut self, record: &Record) -> Option<Clash> {
+        let hash = record.hash.as_ref().map(|hash| hash.bytes.to_vec());
+        if self.kids.contains(record.kid.as_str()) {
+            return Some(Clash::Kid);
+        }
+        if hash.as_ref().is_some_and(|hash| self.hashes.contains(hash)) {
+            return Some(Clash::Hash);
+        }
+        self.kids.insert(record.kid.as_str().to_owned());
+        self.hashes.extend(hash);
+        None
+    }
 }
 
 pub(super) async fn revoke(
@@ -203,9 +233,12 @@ pub(super) async fn revoke(
     postgres
         .call("revoking a key", async |c| {
             let mut tx = c.begin().await?;
-            let before = locked_head(&mut tx).await?.seq;
-            let seq = end(&mut tx, kid, reason, change).await?.unwrap_or(before);
-            let record = one(&mut tx, kid.as_str()).await?;
+            locked_head(&mut tx).await?;
+            let (mut ended, seq) = end(&mut tx, std::slice::from_ref(kid), reason, change).await?;
+            let record = match ended.pop() {
+                Some(ended) => Some(ended),
+                None => one(&mut tx, kid.as_str()).await?,
+            };
             tx.commit().await?;
             Ok(record.map_or(Revoked::Unknown, |record| Revoked::Done(Box::new(record), seq)))
         })
@@ -222,12 +255,7 @@ pub(super) async fn revoke_all(
         .call("revoking keys", async |c| {
             let mut tx = c.begin().await?;
             locked_head(&mut tx).await?;
-            let mut ended = Vec::new();
-            for kid in kids {
-                if end(&mut tx, kid, Some(reason), change).await?.is_some() {
-                    ended.extend(one(&mut tx, kid.as_str()).await?);
-                }
-            }
+            let (ended, _) = end(&mut tx, kids, Some(reason), change).await?;
             tx.commit().await?;
             Ok(ended)
         })
@@ -265,26 +293,27 @@ pub(super) async fn edit(
         .await
 }
 
-/// Ends a key and records it: the number of its event; `None` where there is no such key or it was ended before.
+/// Ends those of some keys that are not ended yet: their records, and the end of the chain after that.
 async fn end(
     c: &mut PgConnection,
-    kid: &Kid,
+    kids: &[Kid],
     reason: Option<&str>,
     change: Change<'_>,
-) -> Result<Option<i64>, sqlx::Error> {
-    let updated = sqlx::query(
-        "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, version = version + 1 \
-         where kid = $1 and revoked_at is null",
-    ).persistent(false)
-    .bind(kid.as_str())
-    .bind(change.at.millis())
-    .bind(reason)
-    .execute(&mut *c)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(None);
-    }
-    append(c, kid.as_str(), change, revoked_body(reason)).await.map(Some)
+) -> Result<(Vec<Record>, i64), sqlx::Error> {
+    const END: &str = concat!(
+        "update api_keys set revoked_at = timestamptz 'epoch' + $2 * interval '1 millisecond', revoke_reason = $3, \
+         version = version + 1 where kid = any($1) and revoked_at is null returning ",
+        columns_of_a_record!()
+    );
+    let wanted: Vec<&str> = kids.iter().map(Kid::as_str).collect();
+    let query = sqlx::query(END).persistent(false).bind(wanted).bind(change.at.millis()).bind(reason);
+    let rows = query.fetch_all(&mut *c).await?;
+    let mut ended = rows.iter().map(|row| record_of!(row)).collect::<Result<Vec<Record>, _>>()?;
+    // In the order in which they were asked for.
+    ended.sort_by_cached_key(|record| kids.iter().position(|kid| *kid == record.kid));
+    let told = ended.iter().map(|record| (record.kid.as_str(), revoked_body(reason))).collect();
+    let seq = append_each(c, change, told).await?;
+    Ok((ended, seq))
 }
 
 async fn one(c: &mut PgConnection, kid: &str) -> Result<Option<Record>, sqlx::Error> {

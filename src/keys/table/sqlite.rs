@@ -4,11 +4,11 @@
 mod all; // every row, in pieces
 
 use super::{
-    Change, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, columns, created_body, record_of,
-    revoked_body, told_of,
+    Change, Hold, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, after, columns, created_body,
+    is_full, record_of, revoked_body, told_of,
 };
-use crate::audit::Actor;
 use crate::audit::chain::sqlite::{append, head};
+use crate::audit::{Actor, Head};
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::keys::follow::{Changes, Told};
@@ -29,14 +29,16 @@ macro_rules! columns_of_a_record {
     };
 }
 
-pub(super) async fn load(sqlite: &Sqlite, take: Take<'_>) -> Result<i64, StoreError> {
+pub(super) async fn load(sqlite: &Sqlite, hold: Hold, take: Take<'_>) -> Result<Head, StoreError> {
     sqlite
         .call_within("loading the keys", LOAD_LIMIT, async |c| {
-            let mut tx = c.begin().await?;
-            let seq: i64 =
-                sqlx::query_scalar("select seq from key_chain_head where id = 1").fetch_one(&mut *tx).await?;
+            let mut tx = match hold {
+                Hold::Nothing => c.begin().await?,
+                Hold::End => c.begin_with("begin immediate").await?,
+            };
+            let head = head(&mut tx).await?;
             all::each(&mut tx, take).await?;
-            Ok(seq)
+            Ok(head)
         })
         .await
 }
@@ -60,8 +62,9 @@ pub(super) async fn present(sqlite: &Sqlite, kids: &[Kid]) -> Result<HashSet<Str
         .await
 }
 
-pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<Changes, StoreError> {
-    const EVENTS: &str = "select seq, kind, kid, actor, cast(unixepoch('subsec') * 1000 as integer) - at as age_ms \
+pub(super) async fn changed_since(sqlite: &Sqlite, known: Head) -> Result<Option<Changes>, StoreError> {
+    const EVENTS: &str = "select seq, kind, kid, actor, prev_hash, hash, \
+        cast(unixepoch('subsec') * 1000 as integer) - at as age_ms \
         from key_events where seq > $1 order by seq limit $2";
     const CHANGED: &str = concat!(
         "select ",
@@ -71,12 +74,15 @@ pub(super) async fn changed_since(sqlite: &Sqlite, seq: i64) -> Result<Changes, 
     sqlite
         .call("following the keys", async |c| {
             let mut tx = c.begin().await?;
-            let rows = sqlx::query(EVENTS).bind(seq).bind(MAX_EVENTS).fetch_all(&mut *tx).await?;
+            let rows = sqlx::query(EVENTS).bind(known.seq).bind(MAX_EVENTS).fetch_all(&mut *tx).await?;
             let events = rows.iter().map(|row| told_of!(row)).collect::<Result<Vec<Told>, _>>()?;
-            let Some(last) = events.last().map(|event| event.seq) else { return Ok(Changes::none(seq)) };
-            let rows = sqlx::query(CHANGED).bind(seq).bind(last).fetch_all(&mut *tx).await?;
+            let Some(after) = after(known, &events) else {
+                return Ok((head(&mut tx).await? == known).then(|| Changes::none(known)));
+            };
+            let Some(head) = after else { return Ok(None) };
+            let rows = sqlx::query(CHANGED).bind(known.seq).bind(head.seq).fetch_all(&mut *tx).await?;
             let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
-            Ok(Changes { events, records, seq: last })
+            Ok(Some(Changes { are_all: !is_full(&events), events, records, head }))
         })
         .await
 }
