@@ -3,7 +3,7 @@
 
 use super::{
     Change, Hold, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, after, columns, created_body,
-    is_full, record_of, revoked_body, told_of,
+    is_full, readable, record_of, revoked_body, tell_of_unreadable, told_of,
 };
 use crate::audit::chain::postgres::{append, append_each, head, locked_head};
 use crate::audit::{Actor, Head};
@@ -55,10 +55,15 @@ pub(super) async fn load(postgres: &Postgres, hold: Hold, take: Take<'_>) -> Res
                 }
                 Hold::End => locked_head(&mut tx).await?,
             };
+            let mut unreadable = 0;
             let mut rows = sqlx::query(ALL).persistent(false).fetch(&mut *tx);
             while let Some(row) = rows.try_next().await? {
-                take(row_of(&row)?);
+                match readable(row_of(&row))? {
+                    Some(row) => take(row),
+                    None => unreadable += 1,
+                }
             }
+            tell_of_unreadable(unreadable);
             Ok(head)
         })
         .await
@@ -73,7 +78,8 @@ pub(super) async fn whole(postgres: &Postgres) -> Result<Whole, StoreError> {
         "select (select seq from key_chain_head where id = 1) as seq, count(*) as count, \
          (coalesce(sum(",
         fingerprint!(),
-        "), 0) % 18446744073709551616)::text as sum from api_keys"
+        "), 0) % 18446744073709551616)::text as sum from api_keys \
+         where length(kid) between 1 and 128 and kid !~ '[[:space:][:cntrl:]/]'"
     );
     postgres
         .call_within("comparing the keys", LOAD_LIMIT, async |c| {
@@ -126,7 +132,7 @@ pub(super) async fn changed_since(postgres: &Postgres, known: Head) -> Result<Op
             let Some(head) = after else { return Ok(None) };
             let rows =
                 sqlx::query(CHANGED).persistent(false).bind(known.seq).bind(head.seq).fetch_all(&mut *tx).await?;
-            let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
+            let records = rows.iter().filter_map(|row| readable(row_of(row)).transpose()).collect::<Result<_, _>>()?;
             Ok(Some(Changes { are_all: !is_full(&events), events, records, head }))
         })
         .await

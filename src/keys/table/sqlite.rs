@@ -5,7 +5,7 @@ mod all; // every row, in pieces
 
 use super::{
     Change, Hold, Inserted, LOAD_LIMIT, MAX_EVENTS, Outcome, Repeat, Revoked, Row, Take, after, columns, created_body,
-    is_full, record_of, revoked_body, told_of,
+    is_full, readable, record_of, revoked_body, told_of,
 };
 use crate::audit::chain::sqlite::{append, head};
 use crate::audit::{Actor, Head};
@@ -81,7 +81,7 @@ pub(super) async fn changed_since(sqlite: &Sqlite, known: Head) -> Result<Option
             };
             let Some(head) = after else { return Ok(None) };
             let rows = sqlx::query(CHANGED).bind(known.seq).bind(head.seq).fetch_all(&mut *tx).await?;
-            let records = rows.iter().map(row_of).collect::<Result<_, _>>()?;
+            let records = rows.iter().filter_map(|row| readable(row_of(row)).transpose()).collect::<Result<_, _>>()?;
             Ok(Some(Changes { are_all: !is_full(&events), events, records, head }))
         })
         .await

@@ -6,6 +6,7 @@ use super::{Row, columns};
 use crate::clock::Timestamp;
 use crate::keys::hash::KeyHash;
 use crate::keys::record::{Extras, Rare, Record};
+use crate::keys::table::{readable, tell_of_unreadable};
 use crate::name::Kid;
 use serde::Deserialize;
 use sqlx::{Row as _, SqliteConnection};
@@ -64,21 +65,26 @@ struct Before {
 /// Reads every row, in pieces.
 pub(super) async fn each(c: &mut SqliteConnection, mut take: impl FnMut(Row)) -> Result<(), sqlx::Error> {
     let mut before = Before::default();
-    let mut place = i64::MIN;
+    let (mut place, mut unreadable) = (i64::MIN, 0);
     loop {
         let piece = sqlx::query(NEXT).bind(place).bind(PIECE).fetch_one(&mut *c).await?;
         let rows: Vec<Columns<'_>> =
             serde_json::from_str(piece.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         for columns in rows {
-            let record = columns.record(&mut before)?;
+            let Some(record) = readable(columns.record(&mut before))? else {
+                unreadable += 1;
+                continue;
+            };
             let fingerprint = record.fingerprint();
             take(Row { record, fingerprint });
         }
         match piece.try_get::<Option<i64>, _>(1)? {
             Some(last) => place = last,
-            None => return Ok(()),
+            None => break,
         }
     }
+    tell_of_unreadable(unreadable);
+    Ok(())
 }
 
 impl Before {

@@ -3,7 +3,7 @@
 
 use super::{WORTH_A_WRITE_MS, last_uses, rows};
 use crate::clock::Timestamp;
-use crate::keys::table::columns;
+use crate::keys::table::{columns, readable};
 use crate::keys::usage::{Tally, Used, midnight};
 use crate::name::Kid;
 use crate::store::{StoreError, postgres::Postgres};
@@ -67,7 +67,7 @@ pub(super) async fn used_since(postgres: &Postgres, since: Timestamp) -> Result<
             let used = |row: &sqlx::postgres::PgRow| {
                 Ok((columns::kid(&row.try_get::<String, _>("kid")?)?, Timestamp::from_millis(row.try_get("at")?)))
             };
-            rows.iter().map(used).collect()
+            rows.iter().filter_map(|row| readable(used(row)).transpose()).collect()
         })
         .await
 }
@@ -84,7 +84,7 @@ pub(super) async fn of(postgres: &Postgres, kid: &Kid, first_day: i64) -> Result
                 let (day, outcome, times) = (row.try_get("day")?, row.try_get("outcome")?, row.try_get("n")?);
                 Ok(Used { day: midnight(day), outcome, times })
             };
-            rows.iter().map(used).collect()
+            rows.iter().filter_map(|row| readable(used(row)).transpose()).collect()
         })
         .await
 }

@@ -3,7 +3,7 @@
 
 use super::{WORTH_A_WRITE_MS, last_uses, rows};
 use crate::clock::Timestamp;
-use crate::keys::table::columns;
+use crate::keys::table::{columns, readable};
 use crate::keys::usage::{Tally, Used, midnight};
 use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
@@ -52,7 +52,7 @@ pub(super) async fn used_since(sqlite: &Sqlite, since: Timestamp) -> Result<Vec<
             let used = |row: &sqlx::sqlite::SqliteRow| {
                 Ok((columns::kid(&row.try_get::<String, _>("kid")?)?, Timestamp::from_millis(row.try_get("at")?)))
             };
-            rows.iter().map(used).collect()
+            rows.iter().filter_map(|row| readable(used(row)).transpose()).collect()
         })
         .await
 }
@@ -70,7 +70,7 @@ pub(super) async fn of(sqlite: &Sqlite, kid: &Kid, first_day: i64) -> Result<Vec
                 let (day, outcome, times) = (row.try_get("day")?, row.try_get("outcome")?, row.try_get("n")?);
                 Ok(Used { day: midnight(day), outcome, times })
             };
-            rows.iter().map(used).collect()
+            rows.iter().filter_map(|row| readable(used(row)).transpose()).collect()
         })
         .await
 }
