@@ -268,12 +268,13 @@ impl Model {
         self.messages.insert(0, Message { number, at, bad, from: from.into(), text: text.into() });
     }
 
-    /// Says something in the footer and keeps it.
-    pub(crate) fn say(&mut self, bad: bool, text: impl Into<String>, now: Now) {
+    /// Says something of a target in the footer and keeps it; the footer names one that is not looked at.
+    pub(crate) fn say(&mut self, of: TargetId, bad: bool, text: impl Into<String>, now: Now) {
         let text = text.into();
-        let from = self.target().name.clone();
-        self.note(bad, from, text.clone(), now);
-        self.toast(text, now);
+        let name = self.targets.get(of).map(|target| target.name.clone()).unwrap_or_default();
+        let toast = if of == self.current { text.clone() } else { format!("{name}: {text}") };
+        self.note(bad, name, text, now);
+        self.toast(toast, now);
     }
 
     /// Opens a dialog; what was typed before it could be read is not for it.

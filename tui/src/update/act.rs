@@ -207,7 +207,7 @@ fn mouse(model: &mut Model, now: Now, effects: &mut Vec<Effect>) {
 fn unlock(model: &mut Model, now: Now) {
     if model.is_unlocked(now.at) {
         model.unlocked = None;
-        model.say(false, "changes are locked again", now);
+        model.say(model.current, false, "changes are locked again", now);
         return;
     }
     let target = model.current;

@@ -22,7 +22,8 @@ pub(super) fn send(model: &mut Model, target: TargetId, command: Command, now: N
     model.tickets += 1;
     let ticket = model.tickets;
     if !command.is_a_question() {
-        model.note(false, "console", format!("sent: {}", command.title()), now);
+        let name = model.targets.get(target).map(|target| target.name.clone()).unwrap_or_default();
+        model.note(false, name, format!("sent: {}", command.title()), now);
     }
     let sent_ms = model.targets.get(target).map_or(now.unix_ms, |target| target.server_ms(now));
     let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown_since: None, sent_ms };
@@ -39,18 +40,18 @@ pub(super) fn done(model: &mut Model, done: Done, now: Now) {
     }
     let title = pending.command.title();
     match done.outcome {
-        Ok(success) => succeeded(model, &pending.command, success, now),
-        Err(Failure::Refused(why)) => model.say(true, format!("could not {title}: {why}"), now),
+        Ok(success) => succeeded(model, done.target, &pending.command, success, now),
+        Err(Failure::Refused(why)) => model.say(done.target, true, format!("could not {title}: {why}"), now),
         Err(Failure::Rejected(outcome)) => {
-            model.say(true, "the reload was rejected; what ran goes on", now);
+            model.say(done.target, true, "the reload was rejected; what ran goes on", now);
             reloaded(model, &outcome);
         }
         Err(Failure::Unknown(why)) if pending.command.is_a_question() => {
-            model.say(true, format!("could not {title}: {why}"), now);
+            model.say(done.target, true, format!("could not {title}: {why}"), now);
         }
         Err(Failure::Unknown(why)) => {
             let text = format!("UNKNOWN whether it did {title}: {why}; it is looked up and not sent again");
-            model.say(true, text, now);
+            model.say(done.target, true, text, now);
             if matches!(pending.command, Command::Create { .. } | Command::Revoke { .. } | Command::Rotate { .. }) {
                 model.pending.push(Pending { unknown_since: Some(now.at), ..pending });
             }
@@ -58,24 +59,24 @@ pub(super) fn done(model: &mut Model, done: Done, now: Now) {
     }
 }
 
-fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
+fn succeeded(model: &mut Model, of: TargetId, command: &Command, success: Success, now: Now) {
     match success {
         Success::Issued(issued) => {
             let (kid, name) = (issued.record.kid.clone(), issued.record.name.clone().unwrap_or_default());
-            model.say(false, format!("the key {name} ({kid}) was created"), now);
+            model.say(of, false, format!("the key {name} ({kid}) was created"), now);
             if let Some(text) = issued.key {
                 model.ask(Dialog::Secret { kid, name, text, copied: false, leaving: false }, now);
             }
         }
         Success::Revoked(receipt) => {
             let text = format!("{}: {}", command.title(), receipt_words(&receipt));
-            model.say(!receipt.complete, text, now);
+            model.say(of, !receipt.complete, text, now);
         }
-        Success::Started(run) => model.say(false, format!("{}: run {run} is queued", command.title()), now),
+        Success::Started(run) => model.say(of, false, format!("{}: run {run} is queued", command.title()), now),
         Success::Worker(worker) => {
             let worker = words::clean(&worker.name).into_owned();
             let did = if matches!(command, Command::Pause { .. }) { "paused" } else { "resumed" };
-            model.say(false, format!("{worker} is {did}"), now);
+            model.say(of, false, format!("{worker} is {did}"), now);
         }
         Success::Cancelled(run) => {
             let worker = words::clean(&run.worker);
@@ -84,10 +85,10 @@ fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
                 RunState::Claimed | RunState::Running => format!("asked to cancel the run of {worker}"),
                 state => format!("the run of {worker} is {state}"),
             };
-            model.say(false, text, now);
+            model.say(of, false, text, now);
         }
         Success::Reloaded(outcome) => {
-            model.say(false, reload_words(&outcome), now);
+            model.say(of, false, reload_words(&outcome), now);
             if outcome.outcome != ReloadOutcome::Unchanged {
                 reloaded(model, &outcome);
             }
@@ -226,6 +227,6 @@ pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
     }
     for (ticket, bad, text) in told {
         model.pending.retain(|pending| pending.ticket != ticket);
-        model.say(bad, text, now);
+        model.say(id, bad, text, now);
     }
 }

@@ -100,7 +100,7 @@ fn unlock(model: &mut Model, target: usize, mut line: Line, key: KeyEvent, now: 
         KeyCode::Esc => return Then::Close,
         KeyCode::Enter if line.text().trim() == name => {
             model.unlocked = Some((target, now.at + UNLOCKED));
-            model.say(false, format!("changes of {name} are allowed for five minutes"), now);
+            model.say(target, false, format!("changes of {name} are allowed for five minutes"), now);
             return Then::Close;
         }
         _ => line.key(key),

@@ -229,6 +229,23 @@ fn a_command_that_was_lost_is_said_to_be_lost() {
 }
 
 #[test]
+fn what_became_of_a_command_is_said_of_its_server_also_where_another_is_looked_at() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n:target staging\n");
+    assert_eq!(session.model.current, 1);
+    session.done(Err(Failure::Unknown("no answer within 10 s".into())));
+    assert_eq!(session.model.messages[0].from, "prod-eu");
+    assert!(session.toast().starts_with("prod-eu: UNKNOWN"), "{}", session.toast());
+    assert!(session.model.told[0].wants(Source::Keys), "it is looked up");
+    assert!(!session.model.told[1].wants(Source::Keys));
+    let mut revoked = keys();
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));
+    assert_eq!((session.model.messages[0].from.as_str(), session.model.pending.len()), ("prod-eu", 0));
+    assert!(session.said().contains("it is revoked"), "{}", session.said());
+}
+
+#[test]
 fn a_new_key_is_shown_once_and_kept_nowhere() {
     let mut session = Session::healthy();
     session.unlock().press("7n\n");
