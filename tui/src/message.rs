@@ -207,6 +207,14 @@ impl Command {
         }
     }
 
+    /// The key that it is about, where that is there already.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        match self {
+            Self::Revoke { kid, .. } | Self::Rotate { kid, .. } => Some(kid),
+            _ => None,
+        }
+    }
+
     /// Whether nothing changes by it.
     pub(crate) const fn is_a_question(&self) -> bool {
         matches!(self, Self::Explain { .. } | Self::Plan { .. })

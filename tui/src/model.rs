@@ -145,10 +145,32 @@ pub(crate) struct Pending {
     pub(crate) target: TargetId,
     pub(crate) command: Command,
     pub(crate) sent_at: At,
-    /// Since when nobody knows how it ended; it is looked for in what the server lists, and never sent again.
-    pub(crate) unknown_since: Option<At>,
+    /// Where nobody knows how it ended: it is looked for in what the server lists, and never sent again.
+    pub(crate) unknown: Option<Unknown>,
     /// What the server's clock said when it was sent.
     pub(crate) sent_ms: i64,
+}
+
+/// That nobody knows how a command ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Unknown {
+    pub(crate) since: At,
+    /// Whether the operator was told that the server does not show it so far.
+    pub(crate) told: bool,
+}
+
+impl Pending {
+    /// Keeps that the operator was told of it; it is looked for as before.
+    pub(crate) fn tell(&mut self) {
+        if let Some(unknown) = &mut self.unknown {
+            unknown.told = true;
+        }
+    }
+
+    /// Whether quitting would keep something from the operator that he has not been told.
+    pub(crate) fn is_news(&self) -> bool {
+        !self.unknown.is_some_and(|unknown| unknown.told)
+    }
 }
 
 /// Something the console had to say.
@@ -248,6 +270,11 @@ impl Model {
     pub(crate) fn list_state(&self, list: List) -> &ListState {
         static NONE: ListState = ListState::EMPTY;
         self.lists.get(&list).unwrap_or(&NONE)
+    }
+
+    /// How many commands are under way of which the operator was told nothing yet.
+    pub(crate) fn under_way(&self) -> usize {
+        self.pending.iter().filter(|pending| pending.is_news()).count()
     }
 
     /// Whether the current target may be changed.

@@ -51,7 +51,7 @@ pub(super) fn act(model: &mut Model, act: Act, now: Now, effects: &mut Vec<Effec
         Act::Mouse => mouse(model, now, effects),
         Act::Repaint => effects.push(Effect::Repaint),
         Act::Suspend => effects.push(Effect::Suspend),
-        Act::Quit if model.pending.is_empty() => effects.push(Effect::Quit),
+        Act::Quit if model.under_way() == 0 => effects.push(Effect::Quit),
         Act::Quit => model.ask(Dialog::Quit, now),
         Act::Die => effects.push(Effect::Quit),
         Act::Follow => model.follow = !model.follow,

@@ -9,11 +9,13 @@ use super::interest;
 use crate::clock::{Now, unix_ms};
 use crate::message::{Command, Done, Effect, Failure, Success, TargetId};
 use crate::model::dialog::Dialog;
-use crate::model::{Model, Pending};
+use crate::model::{Model, Pending, Unknown};
 use crate::words;
 
-/// A request may still be under way in the server for so long after nobody answered.
+/// After so long without an answer the lists should show it; what they do not show by then is told, and may still happen.
 const LATE: Duration = Duration::from_secs(5);
+/// A proxy may hold a request for so long and pass it on after all: until then it is looked for.
+const WATCHED: Duration = Duration::from_secs(5 * 60);
 /// Clocks are compared to the second.
 const SLACK_MS: i64 = 2_000;
 
@@ -26,7 +28,7 @@ pub(super) fn send(model: &mut Model, target: TargetId, command: Command, now: N
         model.note(false, name, format!("sent: {}", command.title()), now);
     }
     let sent_ms = model.targets.get(target).map_or(now.unix_ms, |target| target.server_ms(now));
-    let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown_since: None, sent_ms };
+    let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown: None, sent_ms };
     model.pending.push(pending);
     effects.push(Effect::Send { target, ticket, command });
 }
@@ -50,12 +52,26 @@ pub(super) fn done(model: &mut Model, done: Done, now: Now) {
             model.say(done.target, true, format!("could not {title}: {why}"), now);
         }
         Err(Failure::Unknown(why)) => {
-            let text = format!("UNKNOWN whether it did {title}: {why}; it is looked up and not sent again");
+            let look = where_to_look(&pending.command);
+            let next = look.map_or_else(|| "it is looked up and".to_owned(), |look| format!("{look}; it is"));
+            let text = format!("UNKNOWN whether it did {title}: {why}; {next} not sent again");
             model.say(done.target, true, text, now);
-            if matches!(pending.command, Command::Create { .. } | Command::Revoke { .. } | Command::Rotate { .. }) {
-                model.pending.push(Pending { unknown_since: Some(now.at), ..pending });
+            if look.is_none() {
+                let unknown = Some(Unknown { since: now.at, told: false });
+                model.pending.push(Pending { unknown, ..pending });
             }
         }
+    }
+}
+
+/// Where the operator has to look for what became of a command; `None` where the console looks itself. A key tells what
+/// was done to it; a run, a pause or a revision may as well be somebody else's.
+const fn where_to_look(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Run { .. } | Command::Cancel { .. } => Some("look at its runs"),
+        Command::Pause { .. } | Command::Resume { .. } => Some("look whether it is paused"),
+        Command::Reload => Some("look at the revisions"),
+        _ => None,
     }
 }
 
@@ -195,7 +211,7 @@ pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
     let asked_at = now.at.saturating_sub(target.keys.age(now.at).unwrap_or_default());
     let mut told = Vec::new();
     for pending in model.pending.iter().filter(|pending| pending.target == id) {
-        let Some(since) = pending.unknown_since else { continue };
+        let Some(unknown) = pending.unknown else { continue };
         let found = match &pending.command {
             Command::Revoke { kid, .. } => {
                 keys.items.iter().find(|key| key.kid == *kid && key.state == KeyState::Revoked).map(|key| {
@@ -217,16 +233,41 @@ pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
                 .map(|_| (true, "it was rotated, but the new secret never arrived: rotate the new key".to_owned())),
             _ => None,
         };
-        let verdict = found.or_else(|| {
-            let over = asked_at >= since + LATE;
-            over.then(|| (true, "the server does not show it: it was not done".to_owned()))
-        });
-        if let Some((bad, text)) = verdict {
-            told.push((pending.ticket, bad, format!("{}: {text}", pending.command.title())));
+        let age = asked_at.saturating_sub(unknown.since);
+        // A list that is not whole is no witness of a key that it does not hold.
+        let hidden = keys.more && pending.command.kid().is_none_or(|kid| keys.items.iter().all(|key| key.kid != kid));
+        let verdict = match found {
+            Some((bad, text)) => Some((bad, text, true)),
+            None if age >= WATCHED => Some((true, given_up(hidden), true)),
+            None if age >= LATE && !unknown.told => Some((true, not_shown(hidden), false)),
+            None => None,
+        };
+        if let Some((bad, text, over)) = verdict {
+            told.push((pending.ticket, bad, format!("{}: {text}", pending.command.title()), over));
         }
     }
-    for (ticket, bad, text) in told {
-        model.pending.retain(|pending| pending.ticket != ticket);
+    for (ticket, bad, text, over) in told {
+        match over {
+            true => model.pending.retain(|pending| pending.ticket != ticket),
+            false => model.pending.iter_mut().filter(|pending| pending.ticket == ticket).for_each(Pending::tell),
+        }
         model.say(id, bad, text, now);
     }
+}
+
+/// What is said of a command that the list does not show: never that it was not done, for it may be on its way.
+fn not_shown(hidden: bool) -> String {
+    match hidden {
+        true => "the list is longer than what is read of it, and may hide it; look for it before you do it again",
+        false => "the server does not show it so far; it may still happen, and is looked for for five minutes",
+    }
+    .to_owned()
+}
+
+fn given_up(hidden: bool) -> String {
+    match hidden {
+        true => "it was not seen in the part of the list that is read; look for it before you do it again",
+        false => "the server did not show it for five minutes; look for it before you do it again",
+    }
+    .to_owned()
 }

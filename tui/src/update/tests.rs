@@ -41,7 +41,11 @@ impl Session {
     /// Presses keys one after the other, as slowly as a person who reads.
     fn press(&mut self, keys: &str) -> &mut Self {
         for letter in keys.chars() {
-            self.code(if letter == '\n' { KeyCode::Enter } else { KeyCode::Char(letter) });
+            self.code(match letter {
+                '\n' => KeyCode::Enter,
+                '\t' => KeyCode::Tab,
+                letter => KeyCode::Char(letter),
+            });
         }
         self
     }
@@ -218,14 +222,62 @@ fn a_command_that_nobody_answered_is_looked_up_and_never_sent_again() {
 }
 
 #[test]
-fn a_command_that_was_lost_is_said_to_be_lost() {
+fn a_revocation_that_a_proxy_holds_is_never_said_not_to_have_happened() {
     let mut session = Session::healthy();
     session.unlock().press("7xorders-ci\n");
     session.done(Err(Failure::Unknown("the connection broke".into())));
     session.at += Duration::from_secs(6);
     session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
-    assert!(session.said().contains("it was not done"), "{}", session.said());
+    assert!(session.said().contains("does not show it so far; it may still happen"), "{}", session.said());
+    let said = session.model.messages.len();
+    session.at += Duration::from_secs(60);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    assert_eq!((session.model.messages.len(), session.model.pending.len()), (said, 1), "it is told once");
+    let mut revoked = keys();
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));
+    assert!(session.said().contains("it is revoked, since 07:00:00"), "{}", session.said());
     assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
+}
+
+#[test]
+fn a_command_that_is_never_shown_is_given_up_after_a_while_and_keeps_nobody_from_quitting() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n");
+    session.done(Err(Failure::Unknown("the connection broke".into())));
+    session.at += Duration::from_secs(6);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    session.press("q");
+    assert!(session.quits());
+    session.at += Duration::from_secs(300);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    assert!(session.said().contains("look for it before you do it again"), "{}", session.said());
+    assert!(session.model.pending.is_empty());
+}
+
+#[test]
+fn a_list_that_is_not_whole_is_no_witness_that_a_key_was_not_made() {
+    let mut session = Session::healthy();
+    session.unlock().press("7nci\n");
+    session.done(Err(Failure::Unknown("the connection broke".into())));
+    session.at += Duration::from_secs(6);
+    session.answer(Source::Keys, Ok(Payload::Keys(crate::message::Keys { more: true, ..keys() }.into())));
+    assert!(session.said().contains("may hide it") && !session.said().contains("does not show"), "{}", session.said());
+}
+
+#[test]
+fn whoever_lost_the_answer_to_a_run_is_told_where_to_look() {
+    for (keys, said) in [
+        ("4je\t\n", "look at its runs"),
+        ("4jpwhy\n", "look whether it is paused"),
+        ("5R\t\n", "look at the revisions"),
+    ] {
+        let mut session = Session::healthy();
+        session.unlock().press(keys);
+        session.done(Err(Failure::Unknown("no answer within 10 s".into())));
+        assert!(session.said().contains(said) && !session.said().contains("looked up"), "{}", session.said());
+        assert!(session.model.pending.is_empty());
+    }
 }
 
 #[test]
@@ -237,7 +289,6 @@ fn what_became_of_a_command_is_said_of_its_server_also_where_another_is_looked_a
     assert_eq!(session.model.messages[0].from, "prod-eu");
     assert!(session.toast().starts_with("prod-eu: UNKNOWN"), "{}", session.toast());
     assert!(session.model.told[0].wants(Source::Keys), "it is looked up");
-    assert!(!session.model.told[1].wants(Source::Keys));
     let mut revoked = keys();
     revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
     session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));

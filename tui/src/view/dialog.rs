@@ -51,7 +51,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Quit => {
             let mut area = frame(pen, screen, 7, Tone::Doubtful, "Quit?");
             let text =
-                format!("{} under way; nobody would tell how it ends.", words::count(model.pending.len(), "command"));
+                format!("{} under way; nobody would tell how it ends.", words::count(model.under_way(), "command"));
             pen.line(take(&mut area, 2), &[(Tone::Plain, &text)]);
             keys(pen, area, &[("y", "quit"), ("any other", "stay")]);
         }

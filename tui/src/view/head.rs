@@ -152,7 +152,7 @@ pub(super) fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model) {
 /// What one can do here, or what was just said.
 pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
     let mut right = area.right().saturating_sub(1);
-    let unknown = model.pending.iter().filter(|pending| pending.unknown_since.is_some()).count();
+    let unknown = model.pending.iter().filter(|pending| pending.unknown.is_some()).count();
     let frozen = model.frozen.as_ref().map(|_| {
         let when = crate::clock::rfc3339(model.shown_at(now).unix_ms);
         (Tone::Doubtful, format!(" FROZEN at {} UTC ", words::time_of_day(&when)))
