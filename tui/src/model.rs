@@ -16,7 +16,7 @@ pub(crate) mod tables;
 /// One server.
 pub(crate) mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::{At, Now};
@@ -34,6 +34,8 @@ pub(crate) const UNLOCKED: Duration = Duration::from_secs(5 * 60);
 const MESSAGES: usize = 500;
 /// How long a remark stands in the footer.
 const TOAST: Duration = Duration::from_secs(4);
+/// Answers to be read that wait for their turn. New keys are not counted: each was asked for by hand, and none is dropped.
+const WAITING: usize = 8;
 
 /// How things look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(crate) struct Model {
     pub(crate) lists: BTreeMap<List, ListState>,
     pub(crate) pane: Pane,
     pub(crate) dialog: Option<Dialog>,
+    /// What came while something else was open: new keys first, then what is only read.
+    pub(crate) waiting: VecDeque<Dialog>,
     /// Input before this moment is for what stood there before the dialog.
     pub(crate) deaf_until: At,
     pub(crate) prompt: Option<Prompt>,
@@ -200,6 +204,7 @@ impl Model {
             lists: BTreeMap::new(),
             pane: Pane::default(),
             dialog: None,
+            waiting: VecDeque::new(),
             deaf_until: Duration::ZERO,
             prompt: None,
             toast: None,
@@ -302,6 +307,24 @@ impl Model {
         let toast = if of == self.current { text.clone() } else { format!("{name}: {text}") };
         self.note(bad, name, text, now);
         self.toast(toast, now);
+    }
+
+    /// Keeps what an answer brought until nothing else is open: nobody loses what he types or reads to it.
+    pub(crate) fn bring(&mut self, dialog: Dialog) {
+        if matches!(dialog, Dialog::Secret(_)) {
+            self.waiting.insert(self.keys_waiting(), dialog);
+            return;
+        }
+        if self.waiting.len() - self.keys_waiting() >= WAITING {
+            // The oldest of those that can be asked for again.
+            self.waiting.remove(self.keys_waiting());
+        }
+        self.waiting.push_back(dialog);
+    }
+
+    /// How many new keys wait to be shown.
+    pub(crate) fn keys_waiting(&self) -> usize {
+        self.waiting.iter().filter(|dialog| matches!(dialog, Dialog::Secret(_))).count()
     }
 
     /// Opens a dialog; what was typed before it could be read is not for it.

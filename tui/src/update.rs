@@ -65,6 +65,7 @@ fn settle(model: &mut Model, now: Now, effects: &mut Vec<Effect>) {
         model.unlocked = None;
         model.toast("changes are locked again", now);
     }
+    dialog::open_waiting(model, now);
     dialog::check(model);
     select::settle(model, now);
     interest::tell(model, effects);

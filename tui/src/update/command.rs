@@ -8,7 +8,7 @@ use monolith_client::wire::{Explanation, KeyState, Outcome, Plan, Receipt, Reloa
 use super::interest;
 use crate::clock::{Now, unix_ms};
 use crate::message::{Command, Done, Effect, Failure, Success, TargetId};
-use crate::model::dialog::Dialog;
+use crate::model::dialog::{Dialog, Secret};
 use crate::model::{Model, Pending, Unknown};
 use crate::words;
 
@@ -46,7 +46,7 @@ pub(super) fn done(model: &mut Model, done: Done, now: Now) {
         Err(Failure::Refused(why)) => model.say(done.target, true, format!("could not {title}: {why}"), now),
         Err(Failure::Rejected(outcome)) => {
             model.say(done.target, true, "the reload was rejected; what ran goes on", now);
-            reloaded(model, &outcome);
+            reloaded(model, done.target, &outcome);
         }
         Err(Failure::Unknown(why)) if pending.command.is_a_question() => {
             model.say(done.target, true, format!("could not {title}: {why}"), now);
@@ -81,7 +81,7 @@ fn succeeded(model: &mut Model, of: TargetId, command: &Command, success: Succes
             let (kid, name) = (issued.record.kid.clone(), issued.record.name.clone().unwrap_or_default());
             model.say(of, false, format!("the key {name} ({kid}) was created"), now);
             if let Some(text) = issued.key {
-                model.ask(Dialog::Secret { kid, name, text, copied: false, leaving: false }, now);
+                model.bring(Dialog::Secret(Secret::new(of, kid, name, text)));
             }
         }
         Success::Revoked(receipt) => {
@@ -106,11 +106,19 @@ fn succeeded(model: &mut Model, of: TargetId, command: &Command, success: Succes
         Success::Reloaded(outcome) => {
             model.say(of, false, reload_words(&outcome), now);
             if outcome.outcome != ReloadOutcome::Unchanged {
-                reloaded(model, &outcome);
+                reloaded(model, of, &outcome);
             }
         }
-        Success::Explained(explanation) => explained(model, &explanation),
-        Success::Planned(plan) => planned(model, &plan),
+        Success::Explained(explanation) => explained(model, of, &explanation),
+        Success::Planned(plan) => planned(model, of, &plan),
+    }
+}
+
+/// The title of an answer: it names its server where another one is looked at by now.
+fn title(model: &Model, of: TargetId, title: &str) -> String {
+    match model.targets.get(of).filter(|_| of != model.current) {
+        Some(target) => format!("{title} on {}", target.label()),
+        None => title.to_owned(),
     }
 }
 
@@ -138,7 +146,7 @@ fn reload_words(outcome: &Outcome) -> String {
     }
 }
 
-fn reloaded(model: &mut Model, outcome: &Outcome) {
+fn reloaded(model: &mut Model, of: TargetId, outcome: &Outcome) {
     let mut lines = vec![
         ("outcome".to_owned(), outcome.outcome.to_string()),
         ("generation".to_owned(), outcome.generation.to_string()),
@@ -149,7 +157,7 @@ fn reloaded(model: &mut Model, outcome: &Outcome) {
         lines.push((words::clean(&node.node).into_owned(), format!("{}{error}", node.effect)));
     }
     lines.extend(outcome.problems.iter().flat_map(problem));
-    model.ask(Dialog::Detail { title: "Reload".to_owned(), lines }, Now::default());
+    model.bring(Dialog::Detail { title: title(model, of, "Reload"), lines });
 }
 
 /// A mistake of a configuration with its place.
@@ -169,7 +177,7 @@ pub(crate) fn problem(problem: &monolith_client::wire::Problem) -> Vec<(String, 
     lines
 }
 
-fn explained(model: &mut Model, explanation: &Explanation) {
+fn explained(model: &mut Model, of: TargetId, explanation: &Explanation) {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => words::clean(text).into_owned(),
         other => words::clean(&other.to_string()).into_owned(),
@@ -183,11 +191,11 @@ fn explained(model: &mut Model, explanation: &Explanation) {
         let wins = if layer.wins { "  wins" } else { "" };
         lines.push((words::clean(&layer.layer).into_owned(), format!("{}{place}{wins}", text(&layer.value))));
     }
-    let title = format!("Explain {}", words::clean(&explanation.key));
-    model.ask(Dialog::Detail { title, lines }, Now::default());
+    let title = title(model, of, &format!("Explain {}", words::clean(&explanation.key)));
+    model.bring(Dialog::Detail { title, lines });
 }
 
-fn planned(model: &mut Model, plan: &Plan) {
+fn planned(model: &mut Model, of: TargetId, plan: &Plan) {
     let verdict = if plan.valid { "it would be applied" } else { "it would be rejected" };
     let mut lines = vec![("verdict".to_owned(), verdict.to_owned())];
     for change in &plan.changes {
@@ -201,7 +209,7 @@ fn planned(model: &mut Model, plan: &Plan) {
         lines.push(("withdrawn runs".to_owned(), plan.withdrawn_runs.to_string()));
     }
     lines.extend(plan.problems.iter().flat_map(problem));
-    model.ask(Dialog::Detail { title: "Plan".to_owned(), lines }, Now::default());
+    model.bring(Dialog::Detail { title: title(model, of, "Plan"), lines });
 }
 
 /// Looks in a fresh list of keys for what became of commands that nobody answered.

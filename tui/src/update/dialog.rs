@@ -8,7 +8,7 @@ use super::{command, detail};
 use crate::clock::Now;
 use crate::keymap::{Act, Chord};
 use crate::message::{Command, Effect};
-use crate::model::dialog::{Dialog, Form, Revoke};
+use crate::model::dialog::{Dialog, Form, Revoke, STORED, Secret};
 use crate::model::line::Line;
 use crate::model::{Model, UNLOCKED};
 
@@ -28,14 +28,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
         Dialog::Unlock { target, line, .. } => unlock(model, target, line, key, now),
         Dialog::Revoke(revoke) => self::revoke(revoke, key),
         Dialog::Create { target, form } => create(target, form, key),
-        Dialog::Secret { kid, name, text, copied, .. } => match key.code {
-            KeyCode::Char('s') => Then::Close,
-            KeyCode::Char('y') => {
-                effects.push(Effect::Copy(text.expose().to_owned()));
-                Then::Stay(Dialog::Secret { kid, name, text, copied: true, leaving: false })
-            }
-            _ => Then::Stay(Dialog::Secret { kid, name, text, copied, leaving: true }),
-        },
+        Dialog::Secret(secret) => self::secret(secret, key, effects),
         Dialog::Confirm { target, command, question, facts, yes } => match key.code {
             KeyCode::Esc => Then::Close,
             KeyCode::Enter if yes => Then::Send(target, command),
@@ -47,7 +40,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
         },
         Dialog::Pause { target, worker, line } => pause(target, worker, line, key),
         Dialog::Quit => match key.code {
-            KeyCode::Char('y') => {
+            // A new key that came in the meantime is shown first.
+            KeyCode::Char('y') if model.keys_waiting() == 0 => {
                 effects.push(Effect::Quit);
                 Then::Close
             }
@@ -55,11 +49,40 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
         },
     };
     match then {
-        // A dialog that was opened in the meantime stays.
         Then::Stay(dialog) => model.dialog = Some(dialog),
         Then::Close => {}
         Then::Send(target, command) => command::send(model, target, command, now, effects),
     }
+}
+
+/// Opens what waits, where nothing else is open and nothing is typed.
+pub(super) fn open_waiting(model: &mut Model, now: Now) {
+    if model.dialog.is_none()
+        && model.prompt.is_none()
+        && let Some(dialog) = model.waiting.pop_front()
+    {
+        model.ask(dialog, now);
+    }
+}
+
+/// A new key closes by a word that is typed for nothing else; whoever types something else is told so.
+fn secret(mut secret: Secret, key: KeyEvent, effects: &mut Vec<Effect>) -> Then {
+    match key.code {
+        KeyCode::Enter if secret.line.text() == STORED => return Then::Close,
+        KeyCode::Char('y') => {
+            effects.push(Effect::Copy(secret.text.expose().to_owned()));
+            (secret.copied, secret.leaving) = (true, false);
+        }
+        KeyCode::Enter | KeyCode::Esc => {
+            secret.line.clear();
+            secret.leaving = true;
+        }
+        _ => {
+            secret.line.key(key);
+            secret.leaving = !STORED.starts_with(&secret.line.text());
+        }
+    }
+    Then::Stay(Dialog::Secret(secret))
 }
 
 /// A text that is only read: it scrolls, and everything else closes it.

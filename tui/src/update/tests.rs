@@ -296,6 +296,76 @@ fn what_became_of_a_command_is_said_of_its_server_also_where_another_is_looked_a
     assert!(session.said().contains("it is revoked"), "{}", session.said());
 }
 
+fn issued(text: &str) -> Result<Success, Failure> {
+    let record = (*keys().items.remove(0)).clone();
+    Ok(Success::Issued(Box::new(monolith_client::wire::IssuedKey { record, key: Some(KeyText::new(text)) })))
+}
+
+/// The new key that is shown.
+fn secret(session: &Session) -> Option<&str> {
+    match &session.model.dialog {
+        Some(Dialog::Secret(secret)) => Some(secret.text.expose()),
+        _ => None,
+    }
+}
+
+#[test]
+fn two_new_keys_that_come_at_once_are_both_shown() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nnb\n");
+    for (ticket, text) in [(1, "mono_live_A"), (2, "mono_live_B")] {
+        session.send(Msg::Done(Box::new(Done { target: 0, ticket, outcome: issued(text) })));
+    }
+    assert_eq!((secret(&session), session.model.keys_waiting()), (Some("mono_live_A"), 1));
+    session.press("stored\n");
+    assert_eq!(secret(&session), Some("mono_live_B"));
+    session.press("stored\n");
+    assert_eq!(session.model.dialog, None);
+}
+
+#[test]
+fn a_new_key_that_comes_while_the_next_is_typed_waits_and_no_letter_of_a_name_closes_it() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nnord");
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 1, outcome: issued("mono_live_A") })));
+    session.press("ers\n");
+    assert!(matches!(session.sent()[..], [_, (_, Command::Create { key })] if key.name == "orders"));
+    assert_eq!(secret(&session), Some("mono_live_A"));
+    // What is typed at once is not for a window that nobody has read.
+    for letter in "stored\n".chars() {
+        session.send(Msg::Key(KeyEvent::from(if letter == '\n' { KeyCode::Enter } else { KeyCode::Char(letter) })));
+    }
+    session.press("nservices\ns\n").code(KeyCode::Esc);
+    assert_eq!(secret(&session), Some("mono_live_A"));
+}
+
+#[test]
+fn a_late_answer_closes_no_dialog_and_no_window_of_a_new_key() {
+    let plan = || {
+        let plan = serde_json::json!({"valid": true, "changes": [], "problems": [], "withdrawn_runs": 0});
+        Ok(Success::Planned(serde_json::from_value(plan).unwrap()))
+    };
+    let mut session = Session::healthy();
+    session.unlock().press("7na\n5pnew.toml\n7xorders-ci");
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 2, outcome: plan() })));
+    assert!(matches!(&session.model.dialog, Some(Dialog::Revoke(revoke)) if revoke.is_confirmed()));
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 1, outcome: issued("mono_live_A") })));
+    session.code(KeyCode::Esc);
+    assert_eq!(secret(&session), Some("mono_live_A"), "what cannot be asked for again comes first");
+    session.press("stored\n");
+    assert!(matches!(&session.model.dialog, Some(Dialog::Detail { title, .. }) if title == "Plan"));
+}
+
+#[test]
+fn quitting_waits_for_a_new_key_that_came_in_the_meantime() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nq");
+    session.done(issued("mono_live_A"));
+    session.press("y");
+    assert!(!session.quits());
+    assert_eq!(secret(&session), Some("mono_live_A"));
+}
+
 #[test]
 fn a_new_key_is_shown_once_and_kept_nowhere() {
     let mut session = Session::healthy();
@@ -303,14 +373,12 @@ fn a_new_key_is_shown_once_and_kept_nowhere() {
     assert!(session.sent().is_empty(), "a key needs a name");
     session.press("ci").code(KeyCode::Tab).code(KeyCode::Tab).press("orders:read\n");
     assert!(matches!(session.sent()[..], [(_, Command::Create { key })] if key.scopes == ["orders:read"]));
-    let issued = monolith_client::wire::IssuedKey {
-        record: (*keys().items.remove(0)).clone(),
-        key: Some(KeyText::new("mono_live_SECRET")),
-    };
-    session.done(Ok(Success::Issued(Box::new(issued))));
+    session.done(issued("mono_live_SECRET"));
     session.code(KeyCode::Esc).code(KeyCode::Enter).press("q");
-    assert!(matches!(session.model.dialog, Some(Dialog::Secret { leaving: true, .. })));
-    session.press("ys");
+    assert!(matches!(&session.model.dialog, Some(Dialog::Secret(secret)) if secret.leaving));
+    session.press("s");
+    assert!(session.model.dialog.is_some(), "one letter closes nothing");
+    session.code(KeyCode::Backspace).code(KeyCode::Backspace).press("ystored\n");
     assert!(session.model.dialog.is_none());
     assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text == "mono_live_SECRET"));
     session.press("Y");

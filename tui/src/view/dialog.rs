@@ -7,7 +7,7 @@ use super::head::typed;
 use super::pen::{Pen, take, width};
 use crate::keymap::{ACTS, Scope};
 use crate::model::Model;
-use crate::model::dialog::{Dialog, FIELDS, Form, Revoke};
+use crate::model::dialog::{Dialog, FIELDS, Form, Revoke, Secret};
 use crate::model::line::Line;
 use crate::theme::Tone;
 use crate::words;
@@ -23,14 +23,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Unlock { target, line, mistaken } => unlock(pen, screen, model, *target, (line, *mistaken)),
         Dialog::Revoke(revoke) => self::revoke(pen, screen, model, revoke),
         Dialog::Create { target, form } => create(pen, screen, model, *target, form),
-        Dialog::Secret { kid, name, text, copied, leaving } => {
-            let said = match (copied, leaving) {
-                (_, true) => (Tone::Doubtful, "press s when it is stored: nobody can show it again"),
-                (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
-                (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
-            };
-            secret(pen, screen, (kid, name), text.expose(), said);
-        }
+        Dialog::Secret(secret) => self::secret(pen, screen, model, secret),
         Dialog::Confirm { target, question, facts, yes, .. } => {
             let rows = u16::try_from(facts.len()).unwrap_or(0);
             let mut area = frame(pen, screen, rows + 9, Tone::Doubtful, &on(model, *target));
@@ -59,10 +52,19 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
 }
 
 /// A key that nobody can show again: all of it first, then the way out; the rest has the room that is left.
-fn secret(pen: &mut Pen<'_>, screen: Rect, (kid, name): (&str, &str), text: &str, said: (Tone, &str)) {
-    let lines = broken(&words::clean(text), usize::from(inside(screen)));
+fn secret(pen: &mut Pen<'_>, screen: Rect, model: &Model, secret: &Secret) {
+    let Secret { kid, name, text, line, .. } = secret;
+    let typed = format!("typed: {}", words::clean(&line.text()));
+    let said = match (secret.copied, secret.leaving) {
+        (_, true) => (Tone::Doubtful, "type stored, then enter: nobody can show it again"),
+        _ if !line.is_empty() => (Tone::Plain, typed.as_str()),
+        (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
+        (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
+    };
+    let lines = broken(&words::clean(text.expose()), usize::from(inside(screen)));
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let mut area = frame(pen, screen, rows.saturating_add(9), Tone::Doubtful, "The key, shown this once");
+    let title = format!("The key {}, shown this once", on(model, secret.target));
+    let mut area = frame(pen, screen, rows.saturating_add(9), Tone::Doubtful, &title);
     if area.height > rows + 2 {
         let (name, kid) = (words::clean(name), words::clean(kid));
         let parts = [(Tone::Quiet, "name "), (Tone::Strong, &*name), (Tone::Quiet, "   id "), (Tone::Plain, &*kid)];
@@ -77,7 +79,7 @@ fn secret(pen: &mut Pen<'_>, screen: Rect, (kid, name): (&str, &str), text: &str
         pen.line(take(&mut area, 1), &[said]);
         gap(&mut area, 1);
     }
-    keys(pen, area, &[("y", "copy"), ("s", "I have stored it")]);
+    keys(pen, area, &[("y", "copy"), ("stored enter", "close")]);
 }
 
 /// The same in a window that holds nothing else.
@@ -90,7 +92,7 @@ pub(super) fn bare_secret(pen: &mut Pen<'_>, mut area: Rect, text: &str) {
     for line in &lines {
         pen.line(take(&mut area, 1), &[(Tone::Strong, line)]);
     }
-    keys(pen, area, &[("y", "copy"), ("s", "stored")]);
+    keys(pen, area, &[("y", "copy"), ("stored", "enter")]);
 }
 
 /// Which server it is about: the first thing that is read.
