@@ -138,6 +138,8 @@ impl Console {
 
     /// Stops the process; whoever continues it finds the console as it was, with everything asked anew.
     fn suspend(&mut self, model: &mut Model) {
+        #[cfg(debug_assertions)]
+        panic_where_asked("suspend");
         self.terminal.suspend();
         if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
             self.carry_out(model, Msg::Note(format!("cannot stop: {error}")));

@@ -169,6 +169,11 @@ impl Terminal {
         }
     }
 
+    /// Whether the settings of the line are what they were.
+    pub fn is_cooked(&self) -> bool {
+        format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap()) == self.before
+    }
+
     /// What is left open in the terminal, after the last byte has arrived; nothing, where all is well.
     pub fn left_open(&self) -> Vec<String> {
         let left = |screen: &vt100::Screen| {
@@ -189,7 +194,7 @@ impl Terminal {
             shown = self.shown.1.wait_timeout(shown, PATIENCE / 60).unwrap().0;
         }
         let mut open = left(shown.parser.screen());
-        if format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap()) != self.before {
+        if !self.is_cooked() {
             open.push("other settings of the line".to_owned());
         }
         open
