@@ -22,6 +22,8 @@ enum Then {
 /// Takes a key.
 pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<Effect>) {
     let Some(dialog) = model.dialog.take() else { return };
+    // What was typed is not lost where nothing may be sent.
+    let before = (key.code == KeyCode::Enter).then(|| dialog.clone());
     let then = match dialog {
         Dialog::Help | Dialog::Detail { .. } => read(model, dialog, key),
         Dialog::PickTarget { chosen } => pick(model, chosen, key),
@@ -51,7 +53,28 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
     match then {
         Then::Stay(dialog) => model.dialog = Some(dialog),
         Then::Close => {}
-        Then::Send(target, command) => command::send(model, target, command, now, effects),
+        Then::Send(target, command) => match locked(model, target, now) {
+            None => command::send(model, target, command, now, effects),
+            Some(why) => {
+                model.dialog = before;
+                // That it is locked is said here, once.
+                model.unlocked = model.unlocked.filter(|(_, until)| now.at < *until);
+                model.toast(why, now);
+            }
+        },
+    }
+}
+
+/// Why nothing may be sent to a target at this moment, whatever was allowed when the dialog was opened.
+fn locked(model: &Model, target: usize, now: Now) -> Option<String> {
+    let unlocked = model.unlocked.is_some_and(|(of, until)| of == target && now.at < until);
+    match () {
+        () if model.frozen.is_some() => Some("frozen: nothing was sent".to_owned()),
+        () if !unlocked => {
+            let key = model.keymap.key(Act::Unlock);
+            Some(format!("read-only again, nothing was sent: Esc, then {key} allows changes"))
+        }
+        () => None,
     }
 }
 

@@ -148,6 +148,20 @@ fn an_unlock_needs_the_name_of_the_server_and_ends_by_itself() {
 }
 
 #[test]
+fn a_dialog_that_was_left_open_past_the_end_of_the_lock_sends_nothing() {
+    for keys in ["7xorders-ci", "7nci", "4je\t", "4jpwhy", "5R\t"] {
+        let mut session = Session::healthy();
+        session.unlock().press(keys);
+        let open = session.model.dialog.clone();
+        session.at += Duration::from_secs(301);
+        session.press("\n");
+        assert!(session.sent().is_empty(), "{keys}");
+        assert!(open.is_some() && session.model.dialog == open, "{keys}: what was typed is kept");
+        assert!(session.toast().starts_with("read-only again, nothing was sent"), "{}", session.toast());
+    }
+}
+
+#[test]
 fn another_server_is_never_unlocked_by_the_last_one() {
     let mut session = Session::healthy();
     session.unlock().press("c").code(KeyCode::Down).code(KeyCode::Enter);
