@@ -75,7 +75,8 @@ pub(crate) enum Payload {
     Revisions(Vec<Revision>),
     Replicas(Vec<Replica>),
     Audit(Vec<AuditEntry>),
-    Logs(Vec<LogEntry>),
+    /// Those of one request, or all.
+    Logs(Option<String>, Vec<LogEntry>),
     Events,
 }
 

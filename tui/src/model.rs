@@ -19,6 +19,8 @@ pub(crate) mod target;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use monolith_client::wire::{LogEntry, Run};
+
 use crate::clock::{At, Now};
 use crate::keymap::{Keymap, Screen};
 use crate::message::{Command, Interest, TargetId};
@@ -26,7 +28,7 @@ use crate::theme::{ASCII, Glyphs, Theme, UNICODE};
 use dialog::Dialog;
 use line::Line;
 use rows::{List, ListState};
-use target::Target;
+use target::{Output, Target};
 
 /// How long changes are allowed after they were unlocked.
 pub(crate) const UNLOCKED: Duration = Duration::from_secs(5 * 60);
@@ -270,6 +272,35 @@ impl Model {
             Screen::Targets => List::Targets,
             Screen::Messages => List::Messages,
         })
+    }
+
+    /// The runs that are known of the worker that is looked at; a frozen picture may hold those of another.
+    pub(crate) fn runs(&self) -> &[Run] {
+        let own = self.shown().runs.value().filter(|_| !self.is_other(List::Runs));
+        own.map_or(&[], |runs| runs.items.as_slice())
+    }
+
+    /// The lines that are known of the request that is looked at, or of all.
+    pub(crate) fn logs(&self) -> &[LogEntry] {
+        let own = self.shown().logs.value().filter(|_| !self.is_other(List::Logs));
+        own.map_or(&[], |logs| logs.items.as_slice())
+    }
+
+    /// Whether what is known is about another thing than the one that the title of the list names.
+    pub(crate) fn is_other(&self, list: List) -> bool {
+        match (list, &self.pane.work) {
+            (List::Runs, WorkPane::Runs { worker } | WorkPane::Output { worker, .. }) => {
+                self.shown().runs.value().is_some_and(|runs| runs.worker != *worker)
+            }
+            (List::Logs, _) => self.shown().logs.value().is_some_and(|logs| logs.request != self.logs_of),
+            _ => false,
+        }
+    }
+
+    /// What is known of the output of the run that is looked at.
+    pub(crate) fn output(&self) -> Option<&Output> {
+        let WorkPane::Output { run, .. } = &self.pane.work else { return None };
+        self.shown().output.value().filter(|output| output.run.id == *run)
     }
 
     pub(crate) fn list_state(&self, list: List) -> &ListState {

@@ -450,6 +450,39 @@ fn a_frozen_picture_stands_still_while_the_state_goes_on() {
 }
 
 #[test]
+fn a_frozen_picture_shows_no_runs_of_one_worker_under_the_name_of_another() {
+    let mut session = Session::healthy();
+    session.press("4j\n");
+    session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "failed")])));
+    session.press(" ");
+    assert_eq!(session.model.list_state(List::Runs).order, [0]);
+    session.code(KeyCode::Esc).press("k\n");
+    assert_eq!(session.model.pane.work, WorkPane::Runs { worker: "expire_sessions".into() });
+    assert!(session.model.list_state(List::Runs).order.is_empty() && session.model.runs().is_empty());
+    session.code(KeyCode::Esc).press("j\n");
+    assert_eq!(session.model.list_state(List::Runs).order, [0], "its own are still there");
+}
+
+#[test]
+fn the_lines_of_one_request_are_not_shown_as_those_of_another() {
+    let mut session = Session::healthy();
+    let lines = || {
+        let all = payloads(false).into_iter().find_map(|(_, payload)| match payload {
+            Payload::Logs(_, lines) => Some(lines),
+            _ => None,
+        });
+        all.unwrap()
+    };
+    session.press(":request a\n:request b\n");
+    session.answer(Source::Logs, Ok(Payload::Logs(Some("a".into()), lines())));
+    assert!(session.model.logs().is_empty(), "an answer that was under way");
+    session.answer(Source::Logs, Ok(Payload::Logs(Some("b".into()), lines())));
+    assert_eq!(session.model.logs().len(), 1);
+    session.press(" :request a\n");
+    assert!(session.model.logs().is_empty(), "nor in a frozen picture");
+}
+
+#[test]
 fn eight_and_enter_stays_on_the_server_that_is_looked_at() {
     let mut session = Session::healthy();
     session.press(":target st\n8\n");
