@@ -79,6 +79,37 @@ fn a_panic_is_quick_while_the_terminal_takes_nothing() {
 }
 
 #[test]
+fn ctrl_z_stops_the_whole_job_and_fg_brings_it_back() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    // A shell with job control; the console is a part of a job with another process.
+    let script =
+        "set -m; sh -c '\"$CONSOLE\" --server \"$URL\" --token-file token; :'; echo \"stopped with $?\"; read line; fg";
+    let env = [("CONSOLE", env!("CARGO_BIN_EXE_monolith-tui")), ("URL", server.url.as_str())];
+    let mut terminal = Terminal::run("sh", &["-c", script], folder.path(), (100, 30), &env);
+    terminal.see("● OK");
+    terminal.press("\u{1a}");
+    terminal.see("stopped with 148");
+    terminal.press("\r");
+    terminal.see("● OK");
+    terminal.press("q");
+    assert_eq!((terminal.end().0, terminal.left_open()), (0, Vec::new()));
+}
+
+#[test]
+fn ctrl_z_that_nobody_could_undo_does_not_hang_the_terminal() {
+    let (server, folder) = (Server::that(Does::Well), folder());
+    // It is the first process of its session: there is no shell.
+    let mut terminal = console(&server, folder.path());
+    terminal.see("● OK");
+    terminal.press("\u{1a}");
+    terminal.see("it did not stop: no shell is there");
+    terminal.press("7");
+    terminal.see("orders-ci");
+    terminal.press("q");
+    assert_eq!((terminal.end().0, terminal.left_open()), (0, Vec::new()));
+}
+
+#[test]
 fn a_panic_while_drawing_gives_the_terminal_back() {
     let (server, folder) = (Server::that(Does::Well), folder());
     let args = ["--server", server.url.as_str(), "--token-file", "token"];
