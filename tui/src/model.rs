@@ -11,6 +11,8 @@ pub(crate) mod history;
 pub(crate) mod line;
 /// Rows and columns: filter, sort, selection by id.
 pub(crate) mod rows;
+/// A text in a window.
+pub(crate) mod sheet;
 /// The columns of each list.
 pub(crate) mod tables;
 /// One server.
@@ -34,6 +36,8 @@ use target::{Output, Target};
 pub(crate) const UNLOCKED: Duration = Duration::from_secs(5 * 60);
 /// Messages that are kept.
 const MESSAGES: usize = 500;
+/// Rows of the screen around the output of a run.
+const OUTPUT_AROUND: u16 = 7;
 /// How long a remark stands in the footer.
 const TOAST: Duration = Duration::from_secs(4);
 /// Answers to be read that wait for their turn. New keys are not counted: each was asked for by hand, and none is dropped.
@@ -88,8 +92,10 @@ pub(crate) struct Model {
     pub(crate) nudges: Vec<Interest>,
     /// What the pollers of each target were last told.
     pub(crate) told: Vec<Interest>,
-    /// How far a long text is scrolled.
+    /// How far the output of a run is scrolled, where its end is not followed.
     pub(crate) scroll: usize,
+    /// How far the text of a dialog is scrolled.
+    pub(crate) dialog_scroll: usize,
     /// Whether the end of an output is followed.
     pub(crate) follow: bool,
     pub(crate) logs_of: Option<String>,
@@ -221,6 +227,7 @@ impl Model {
             nudges,
             told,
             scroll: 0,
+            dialog_scroll: 0,
             follow: true,
             logs_of: None,
         }
@@ -303,6 +310,12 @@ impl Model {
         self.shown().output.value().filter(|output| output.run.id == *run)
     }
 
+    /// The line of the output that stands first when the last one is seen.
+    pub(crate) fn output_last(&self) -> usize {
+        let lines = self.output().map_or(0, |output| output.text.lines().count());
+        lines.saturating_sub(usize::from(self.size.1.saturating_sub(OUTPUT_AROUND)))
+    }
+
     pub(crate) fn list_state(&self, list: List) -> &ListState {
         static NONE: ListState = ListState::EMPTY;
         self.lists.get(&list).unwrap_or(&NONE)
@@ -363,7 +376,7 @@ impl Model {
         /// Nobody reads a question faster.
         const DEAF: Duration = Duration::from_millis(300);
         self.deaf_until = now.at + DEAF;
-        self.scroll = 0;
+        self.dialog_scroll = 0;
         self.dialog = Some(dialog);
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn act(model: &mut Model, act: Act, now: Now, effects: &mut Vec<Effec
         Act::Quit if model.under_way() == 0 => effects.push(Effect::Quit),
         Act::Quit => model.ask(Dialog::Quit, now),
         Act::Die => effects.push(Effect::Quit),
-        Act::Follow => model.follow = !model.follow,
+        Act::Follow => select::follow(model),
         Act::Explain => explain(model, now, effects),
         Act::Plan => prompt::open(model, PromptKind::Plan),
         Act::Unlock => unlock(model, now),
@@ -95,7 +95,6 @@ pub(super) fn show(model: &mut Model, screen: Screen) {
         model.lists.entry(List::Targets).or_insert(ListState::EMPTY).selected = here;
     }
     model.screen = screen;
-    model.scroll = 0;
     if screen == Screen::Messages {
         model.messages_seen = model.messages_total;
     }
@@ -117,7 +116,6 @@ fn back(model: &mut Model) {
         state.stamp = None;
         return;
     }
-    model.scroll = 0;
     match (model.screen, std::mem::take(&mut model.pane.work)) {
         (Screen::Workers, WorkPane::Output { worker, .. }) => model.pane.work = WorkPane::Runs { worker },
         (Screen::Workers, WorkPane::Runs { .. }) => {}

@@ -10,6 +10,7 @@ use crate::keymap::{Act, Chord};
 use crate::message::{Command, Effect};
 use crate::model::dialog::{Dialog, Form, Revoke, STORED, Secret};
 use crate::model::line::Line;
+use crate::model::sheet::Sheet;
 use crate::model::{Model, UNLOCKED};
 
 /// What becomes of a dialog after a key.
@@ -110,20 +111,36 @@ fn secret(mut secret: Secret, key: KeyEvent, effects: &mut Vec<Effect>) -> Then 
 
 /// A text that is only read: it scrolls, and everything else closes it.
 fn read(model: &mut Model, dialog: Dialog, key: KeyEvent) -> Then {
-    let page = usize::from(model.size.1 / 2).max(1);
-    match model.keymap.act(Chord::from(key), model.screen) {
-        Some(Act::Down) => model.scroll = model.scroll.saturating_add(1),
-        Some(Act::Up) => model.scroll = model.scroll.saturating_sub(1),
-        Some(Act::PageDown) => model.scroll = model.scroll.saturating_add(page),
-        Some(Act::PageUp) => model.scroll = model.scroll.saturating_sub(page),
-        Some(Act::Top) => model.scroll = 0,
-        Some(Act::Bottom) => model.scroll = usize::MAX,
-        _ => {
-            model.scroll = 0;
-            return Then::Close;
-        }
-    }
+    let page = isize::try_from(model.size.1 / 2).unwrap_or(1).max(1);
+    let rows = match model.keymap.act(Chord::from(key), model.screen) {
+        Some(Act::Down) => 1,
+        Some(Act::Up) => -1,
+        Some(Act::PageDown) => page,
+        Some(Act::PageUp) => -page,
+        Some(Act::Top) => isize::MIN,
+        Some(Act::Bottom) => isize::MAX,
+        _ => return Then::Close,
+    };
+    scroll(model, &dialog, rows);
     Then::Stay(dialog)
+}
+
+/// Scrolls a text that is read, never beyond its end.
+fn scroll(model: &mut Model, dialog: &Dialog, rows: isize) {
+    let last = match dialog {
+        Dialog::Detail { lines, .. } => Sheet::of(lines, model.size).last(),
+        Dialog::Help => Sheet::of(&model.keymap.help(model.screen), model.size).last(),
+        _ => 0,
+    };
+    model.dialog_scroll = model.dialog_scroll.min(last).saturating_add_signed(rows).min(last);
+}
+
+/// Takes the wheel: what stands behind a dialog does not move.
+pub(super) fn wheel(model: &mut Model, rows: isize) {
+    if let Some(dialog) = model.dialog.take() {
+        scroll(model, &dialog, rows);
+        model.dialog = Some(dialog);
+    }
 }
 
 fn pick(model: &mut Model, chosen: usize, key: KeyEvent) -> Then {

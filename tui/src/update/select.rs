@@ -43,16 +43,29 @@ pub(super) fn settle(model: &mut Model, now: Now) {
 /// Moves the selection by so many rows, or a text by so many lines.
 pub(super) fn step(model: &mut Model, rows: isize, now: Now) {
     let Some(list) = model.list() else {
-        model.scroll = model.scroll.saturating_add_signed(rows);
-        if rows < 0 {
-            model.follow = false;
-        }
-        return;
+        return scroll(model, rows);
     };
     settle(model, now);
     let state = model.list_state(list);
     let at = state.at.saturating_add_signed(rows).min(state.order.len().saturating_sub(1));
     choose(model, list, at);
+}
+
+/// Moves an output from where it is seen, and never beyond what is known of it.
+fn scroll(model: &mut Model, rows: isize) {
+    let last = model.output_last();
+    let at = if model.follow { last } else { model.scroll.min(last) };
+    model.scroll = at.saturating_add_signed(rows).min(last);
+    // Whoever looks at what was before stays there, whatever comes.
+    model.follow &= model.scroll >= at;
+}
+
+/// Follows the end of an output, or stays with the lines that are seen.
+pub(super) fn follow(model: &mut Model) {
+    if model.follow {
+        model.scroll = model.output_last();
+    }
+    model.follow = !model.follow;
 }
 
 /// Chooses the row at a place.

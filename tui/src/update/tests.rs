@@ -417,6 +417,69 @@ fn a_run_is_looked_at_while_it_goes_on() {
     assert_eq!(session.model.pane.work, WorkPane::Workers);
 }
 
+/// A session that looks at the output of a run, of a hundred lines, on a screen of ten.
+fn at_output() -> Session {
+    let mut session = Session::healthy();
+    session.send(Msg::Resize(80, 17));
+    session.press("4j\n");
+    session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "running")])));
+    session.code(KeyCode::Enter);
+    let lines: String = (0..100).map(|line| format!("line {line}\n")).collect();
+    session.answer(Source::Output, Ok(piece("018f-9", 0, &lines, false)));
+    session
+}
+
+/// The lines that are seen.
+fn seen(session: &Session) -> Vec<String> {
+    let (width, height) = session.model.size;
+    let mut frame = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+    crate::view::view(&session.model, &mut frame, now(session.at));
+    let rows = frame.content.chunks(usize::from(width));
+    let rows = rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>().trim().to_owned());
+    rows.collect()
+}
+
+#[test]
+fn whoever_stops_following_an_output_stays_where_he_is() {
+    for (keys, first) in [("f", 90), ("k", 89), ("kkj", 89), ("gj", 1), ("gG", 90), ("fjjjk", 89)] {
+        let mut session = at_output();
+        assert_eq!(seen(&session)[6], "line 90");
+        session.press(keys);
+        assert_eq!(seen(&session)[6], format!("line {first}"), "{keys}");
+        let more = (100..200).map(|line| format!("line {line}\n")).collect::<String>();
+        let next = session.model.target().output.value().unwrap().next;
+        session.answer(Source::Output, Ok(piece("018f-9", next, &more, false)));
+        let stays = if keys == "gG" { 190 } else { first };
+        assert_eq!(seen(&session)[6], format!("line {stays}"), "{keys}");
+    }
+}
+
+#[test]
+fn a_long_text_moves_with_every_key_after_its_end_and_takes_no_place_from_the_output_behind() {
+    let mut session = at_output();
+    session.press("kk?");
+    let first = |session: &Session| seen(session)[3..12].join("\n");
+    session.press("G");
+    let end = first(&session);
+    session.press("jjk");
+    assert_ne!(first(&session), end, "the first step back is seen");
+    session.press("j");
+    assert_eq!(first(&session), end);
+    session.send(Msg::Wheel(-3));
+    assert_ne!(first(&session), end);
+    session.code(KeyCode::Esc);
+    assert_eq!(seen(&session)[6], "line 88");
+}
+
+#[test]
+fn the_footer_offers_no_filter_where_there_is_no_list() {
+    let mut session = at_output();
+    let footer = |session: &Session| seen(session).pop().unwrap();
+    assert!(!footer(&session).contains("filter"), "{}", footer(&session));
+    session.code(KeyCode::Esc);
+    assert!(footer(&session).contains("/ filter"), "{}", footer(&session));
+}
+
 #[test]
 fn what_is_not_looked_at_is_not_asked_for() {
     let mut session = Session::healthy();

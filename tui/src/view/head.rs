@@ -220,6 +220,8 @@ fn hints(model: &Model) -> Vec<(Act, &'static str)> {
         (Act::Unlock, if model.unlocked.is_some() { "lock" } else { "unlock" }),
         (Act::Quit, "quit"),
     ];
+    // There is nothing to filter where there is no list.
+    let always = always.into_iter().filter(|(act, _)| *act != Act::Filter || model.list().is_some());
     own.iter().copied().chain(always).collect()
 }
 
