@@ -281,8 +281,9 @@ fn revoke(model: &mut Model, now: Now) {
 
 fn rotate(model: &mut Model, now: Now) {
     let Some(key) = chosen_key(model, now) else { return };
-    let facts = key_facts(&key);
     let name = key.name.clone().unwrap_or_else(|| key.kid.clone());
+    let mut facts = key_facts(&key);
+    facts.insert(0, ("name".to_owned(), words::clean(&name).into_owned()));
     let rotate = RotateKey { grace: None };
     let question = "Rotate this key? A new one is made; the old one ends after the grace period.";
     confirm(model, Command::Rotate { kid: key.kid, name, rotate }, question, facts, now);

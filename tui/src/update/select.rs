@@ -84,6 +84,11 @@ pub(crate) fn selected(model: &Model) -> Option<&str> {
     if state.order.is_empty() { None } else { state.selected.as_deref() }
 }
 
+/// The row that a subject names: by its id, as `stores.main` names a store, or as `server.tls` names what is set under it.
+pub(super) fn about(model: &Model, list: List, subject: &str) -> Option<String> {
+    tables::visit(model, list, About { subject })
+}
+
 /// Forgets how the list was ordered.
 pub(super) fn reorder(model: &mut Model, list: List) {
     if let Some(state) = model.lists.get_mut(&list) {
@@ -145,6 +150,21 @@ impl Visit for Id {
 
     fn rows<R: Row>(self, rows: &[R]) -> Option<String> {
         Some(rows.get(self.index? as usize)?.id().into_owned())
+    }
+}
+
+struct About<'a> {
+    subject: &'a str,
+}
+
+impl Visit for About<'_> {
+    type Out = Option<String>;
+
+    fn rows<R: Row>(self, rows: &[R]) -> Option<String> {
+        let find = |is: &dyn Fn(&str) -> bool| rows.iter().find(|row| is(&row.id())).map(|row| row.id().into_owned());
+        let name = self.subject.split_once('.').map_or(self.subject, |(_, name)| name);
+        let under = format!("{}.", self.subject);
+        find(&|id| id == self.subject).or_else(|| find(&|id| id == name)).or_else(|| find(&|id| id.starts_with(&under)))
     }
 }
 

@@ -568,6 +568,55 @@ fn the_palette_does_anything_by_its_name() {
 }
 
 #[test]
+fn what_belongs_to_another_screen_is_done_by_its_name_too() {
+    let mut session = Session::healthy();
+    session.unlock().press(":Reload\n");
+    assert_eq!(session.model.screen, Screen::Config);
+    assert!(matches!(&session.model.dialog, Some(Dialog::Confirm { command: Command::Reload, .. })));
+    session.code(KeyCode::Esc).press("1:revoke\n");
+    assert_eq!((session.model.screen, &session.model.dialog), (Screen::Keys, &None), "no row was chosen yet");
+    assert_eq!(session.toast(), "choose a row, then x (revoke-key)");
+}
+
+#[test]
+fn a_name_is_found_in_capitals_and_the_whole_name_first() {
+    let mut session = Session::healthy();
+    session.model.targets[1].name = "Staging-EU".into();
+    session.press(":target staging-eu\n");
+    assert_eq!(session.model.current, 1);
+    session.model.targets[0].name = "a".into();
+    session.model.targets[1].name = "ab".into();
+    session.model.targets.swap(0, 1);
+    session.press(":TARGET A\n");
+    assert_eq!(session.model.targets[session.model.current].name, "a");
+}
+
+#[test]
+fn a_finding_of_the_server_leads_to_its_row_whatever_was_filtered_there() {
+    let mut session = Session::on(scene(Scene::Degraded));
+    session.press("3/main\n1");
+    let mut health = crate::fixture::health(true);
+    let findings = health.findings.as_mut().unwrap();
+    findings.truncate(1);
+    findings[0].subject = "stores.cache".into();
+    session.answer(Source::Health, Ok(Payload::Health(Box::new(health.clone()))));
+    session.press("g\n");
+    assert_eq!((session.model.screen, session.selected()), (Screen::Stores, "cache"));
+    let tls = health.findings.as_mut().unwrap();
+    (tls[0].code, tls[0].subject) = ("certificate_expires".into(), "stores.main".into());
+    session.answer(Source::Health, Ok(Payload::Health(Box::new(health))));
+    session.press("5v1g\n");
+    assert_eq!((session.model.screen, session.selected()), (Screen::Config, "stores.main.url"));
+}
+
+#[test]
+fn whoever_rotates_a_key_reads_its_name() {
+    let mut session = Session::healthy();
+    session.unlock().press("7R");
+    assert!(seen(&session).iter().any(|line| line.contains("name        orders-ci")), "{:#?}", seen(&session));
+}
+
+#[test]
 fn a_filter_works_as_it_is_typed_and_esc_takes_it_away() {
     let mut session = Session::healthy();
     session.press("7/!revoked name:orders");
