@@ -147,6 +147,10 @@ impl Console {
     /// Stops the whole job, as the terminal itself would: whoever started the console from a script or a pipe gets the shell
     /// back. Whoever continues it finds the console as it was, with everything asked anew. Nothing here handles the signal, so
     /// it does what it does by default; where nobody could continue the job, the system ignores it, and that is said.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it stands still on purpose: nothing may be drawn while it is stopped"
+    )]
     fn suspend(&mut self, model: &mut Model) {
         #[cfg(debug_assertions)]
         panic_where_asked("suspend");

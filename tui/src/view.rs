@@ -44,6 +44,9 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
         match &model.dialog {
             // It can be read now or never.
             Some(Dialog::Secret(secret)) => dialog::bare_secret(&mut pen, area, secret.text.expose()),
+            _ if model.keys_waiting() > 0 => {
+                pen.put(area.x, area.y, area.width, Tone::Doubtful, "a new key waits: enlarge");
+            }
             _ => head::tiny(&mut pen, area, model, now),
         }
         return;

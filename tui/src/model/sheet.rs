@@ -23,7 +23,7 @@ pub(crate) struct Sheet {
 impl Sheet {
     /// A text on a screen of so many columns and rows.
     pub(crate) fn of(lines: &[(String, String)], (columns, rows): (u16, u16)) -> Self {
-        let names = lines.iter().map(|(name, _)| width_of(name)).max().unwrap_or(0).min(30);
+        let names = lines.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(30);
         let room = usize::from(inside(columns).saturating_sub(names + 2).max(10));
         let lines: Vec<_> = lines.iter().flat_map(|line| wrap(line, room)).collect();
         let needed = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(AROUND);
@@ -48,7 +48,8 @@ pub(crate) fn inside(columns: u16) -> u16 {
     outside(columns).saturating_sub(6)
 }
 
-fn width_of(text: &str) -> u16 {
+/// How many cells a text takes.
+pub(crate) fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
@@ -63,12 +64,12 @@ pub(crate) fn broken(text: &str, room: usize) -> Vec<String> {
     let room = u16::try_from(room).unwrap_or(u16::MAX).max(1);
     let (mut lines, mut line) = (Vec::new(), String::new());
     for word in text.split_inclusive(' ') {
-        if !line.is_empty() && width_of(&line).saturating_add(width_of(word.trim_end())) > room {
+        if !line.is_empty() && width(&line).saturating_add(width(word.trim_end())) > room {
             lines.push(std::mem::take(&mut line));
         }
         for letter in word.chars() {
             line.push(letter);
-            if letter != ' ' && width_of(&line) > room {
+            if letter != ' ' && width(&line) > room {
                 line.pop();
                 lines.push(std::mem::replace(&mut line, letter.to_string()));
             }

@@ -342,6 +342,7 @@ fn a_new_key_that_comes_while_the_next_is_typed_waits_and_no_letter_of_a_name_cl
     let mut session = Session::healthy();
     session.unlock().press("7na\nnord");
     session.send(Msg::Done(Box::new(Done { target: 0, ticket: 1, outcome: issued("mono_live_A") })));
+    assert!(seen(&session).pop().unwrap().ends_with("1 new key shown next"), "{:#?}", seen(&session));
     session.press("ers\n");
     assert!(matches!(session.sent()[..], [_, (_, Command::Create { key })] if key.name == "orders"));
     assert_eq!(secret(&session), Some("mono_live_A"));
