@@ -114,9 +114,9 @@ fn succeeded(model: &mut Model, of: TargetId, command: &Command, success: Succes
     }
 }
 
-/// The title of an answer: it names its server where another one is looked at by now.
+/// The title of an answer: it names its server where there are several, for it may be read while another is looked at.
 fn title(model: &Model, of: TargetId, title: &str) -> String {
-    match model.targets.get(of).filter(|_| of != model.current) {
+    match model.targets.get(of).filter(|_| model.targets.len() > 1) {
         Some(target) => format!("{title} on {}", target.label()),
         None => title.to_owned(),
     }

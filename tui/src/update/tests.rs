@@ -368,7 +368,7 @@ fn a_late_answer_closes_no_dialog_and_no_window_of_a_new_key() {
     session.code(KeyCode::Esc);
     assert_eq!(secret(&session), Some("mono_live_A"), "what cannot be asked for again comes first");
     session.press("stored\n");
-    assert!(matches!(&session.model.dialog, Some(Dialog::Detail { title, .. }) if title == "Plan"));
+    assert!(matches!(&session.model.dialog, Some(Dialog::Detail { title, .. }) if title == "Plan on prod-eu"));
 }
 
 #[test]

@@ -493,6 +493,13 @@ fn a_new_key_can_be_read_to_its_end_wherever_it_fits_and_the_way_out_is_named() 
 }
 
 #[test]
+fn a_new_key_that_waits_is_told_also_where_there_is_room_for_one_line() {
+    let mut model = with_secret();
+    model.waiting.extend(model.dialog.replace(Dialog::Help));
+    assert_eq!(text(&frame(&model, (30, 3))).trim(), "a new key waits: enlarge");
+}
+
+#[test]
 fn whoever_cannot_leave_a_new_key_is_told_how() {
     let mut model = with_secret();
     press(&mut model, "q");
