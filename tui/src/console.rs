@@ -1,12 +1,13 @@
 //! The loop: messages in, effects out, a frame when something changed. It waits for nothing but the next message.
 //! It never asks a server and never blocks on the terminal.
 
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyEventKind, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -28,6 +29,10 @@ const AFTER_INPUT: Duration = Duration::from_millis(5);
 const TICK: Duration = Duration::from_secs(1);
 /// Messages that are taken before a frame is drawn.
 const BATCH: usize = 64;
+/// How long it may take until a stop takes effect, and until its end is heard of: a stop that did not happen is told after it.
+const STOPPED: Duration = Duration::from_millis(200);
+/// Between two looks whether it ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Shows the console until the operator, or a signal, ends it.
 pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io::Result<()> {
@@ -51,6 +56,7 @@ pub(crate) async fn run(settings: Settings, look: Look, clock: Clock) -> std::io
         screen: Screen::new(),
         links,
         clock,
+        continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
         quit: false,
     };
     model.size = crossterm::terminal::size().unwrap_or((80, 24));
@@ -104,6 +110,8 @@ struct Console {
     screen: Screen,
     links: Vec<Link>,
     clock: Clock,
+    /// Tells that the process was stopped and goes on.
+    continued: Signal,
     quit: bool,
 }
 
@@ -136,14 +144,43 @@ impl Console {
         }
     }
 
-    /// Stops the process; whoever continues it finds the console as it was, with everything asked anew.
+    /// Stops the whole job, as the terminal itself would: whoever started the console from a script or a pipe gets the shell
+    /// back. Whoever continues it finds the console as it was, with everything asked anew. Nothing here handles the signal, so
+    /// it does what it does by default; where nobody could continue the job, the system ignores it, and that is said.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it stands still on purpose: nothing may be drawn while it is stopped"
+    )]
     fn suspend(&mut self, model: &mut Model) {
+        #[cfg(debug_assertions)]
+        panic_where_asked("suspend");
         self.terminal.suspend();
-        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
-            self.carry_out(model, Msg::Note(format!("cannot stop: {error}")));
+        // What was told before is not about this stop.
+        self.is_continued();
+        let raised = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+        let until = Instant::now() + STOPPED;
+        let mut stopped = self.is_continued();
+        while !stopped && Instant::now() < until {
+            std::thread::sleep(LOOK);
+            stopped = self.is_continued();
         }
         self.terminal.resume(model.mouse);
         self.carry_out(model, Msg::Continued);
+        if !stopped {
+            let why =
+                raised.err().map_or_else(|| "no shell is there that could continue it".to_owned(), |e| e.to_string());
+            model.toast(format!("it did not stop: {why}"), self.clock.now());
+        }
+    }
+
+    /// Whether the process was continued since this was last asked.
+    fn is_continued(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut continued = false;
+        while self.continued.poll_recv(&mut context) == Poll::Ready(Some(())) {
+            continued = true;
+        }
+        continued
     }
 
     fn draw(&mut self, model: &Model) {

@@ -244,9 +244,12 @@ pub(crate) fn payloads(bad: bool) -> Vec<(Source, Payload)> {
         ),
         (
             Source::Logs,
-            Payload::Logs(from(json!([{"at": "2026-01-31T08:27:46.000Z", "level": "warn",
+            Payload::Logs(
+                None,
+                from(json!([{"at": "2026-01-31T08:27:46.000Z", "level": "warn",
             "target": "monolith::store", "message": "the store is down", "request_id": null,
-            "fields": {"store": "cache"}}]))),
+            "fields": {"store": "cache"}}])),
+            ),
         ),
     ]
 }

@@ -183,16 +183,12 @@ async fn look(settings: &Settings, clock: Clock) -> Result<Vec<Seen>, Failure> {
     for (id, one) in settings.targets.iter().enumerate() {
         let token = match one.token.find().await {
             Ok(token) => token,
-            // One of several goes without, and says why; the others are looked at as ever.
-            Err(why) if settings.targets.len() > 1 => {
+            // It goes without, and says why: how a server is may be known to everyone.
+            Err(why) => {
                 if let Some((model, _)) = looks.get_mut(id) {
                     update(model, Msg::Token { target: 0, found: Err(why) }, clock.now());
                 }
                 None
-            }
-            Err(message) => {
-                let hint = Some("name another with --token-file, or set MONOLITH_TOKEN".to_owned());
-                return Err(Failure { exit_code: 2, message, hint });
             }
         };
         let client = match token {

@@ -296,6 +296,14 @@ impl Keymap {
         self.keys(act).into_iter().next().unwrap_or_else(|| "-".to_owned())
     }
 
+    /// Keys and what they do: those of a screen first, then those of everywhere.
+    pub(crate) fn help(&self, screen: Screen) -> Vec<(String, String)> {
+        let own = ACTS.iter().filter(|entry| matches!(entry.scope, Scope::On(_)) && entry.scope.holds(screen));
+        let everywhere = ACTS.iter().filter(|entry| entry.scope == Scope::Everywhere);
+        let lines = own.chain(everywhere).map(|entry| (self.keys(entry.act).join(" "), entry.help.to_owned()));
+        lines.filter(|(keys, _)| !keys.is_empty()).collect()
+    }
+
     /// The whole table in Markdown, for the documentation.
     pub(crate) fn markdown(&self) -> String {
         let mut text = "| Key | Act | Where | What it does |\n|---|---|---|---|\n".to_owned();

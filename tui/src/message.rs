@@ -75,7 +75,8 @@ pub(crate) enum Payload {
     Revisions(Vec<Revision>),
     Replicas(Vec<Replica>),
     Audit(Vec<AuditEntry>),
-    Logs(Vec<LogEntry>),
+    /// Those of one request, or all.
+    Logs(Option<String>, Vec<LogEntry>),
     Events,
 }
 
@@ -204,6 +205,14 @@ impl Command {
             }
             Self::Reload => &[Source::Config, Source::Revisions, Source::Health],
             Self::Explain { .. } | Self::Plan { .. } => &[],
+        }
+    }
+
+    /// The key that it is about, where that is there already.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        match self {
+            Self::Revoke { kid, .. } | Self::Rotate { kid, .. } => Some(kid),
+            _ => None,
         }
     }
 

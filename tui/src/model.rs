@@ -11,13 +11,17 @@ pub(crate) mod history;
 pub(crate) mod line;
 /// Rows and columns: filter, sort, selection by id.
 pub(crate) mod rows;
+/// A text in a window.
+pub(crate) mod sheet;
 /// The columns of each list.
 pub(crate) mod tables;
 /// One server.
 pub(crate) mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use monolith_client::wire::{LogEntry, Run};
 
 use crate::clock::{At, Now};
 use crate::keymap::{Keymap, Screen};
@@ -26,14 +30,18 @@ use crate::theme::{ASCII, Glyphs, Theme, UNICODE};
 use dialog::Dialog;
 use line::Line;
 use rows::{List, ListState};
-use target::Target;
+use target::{Output, Target};
 
 /// How long changes are allowed after they were unlocked.
 pub(crate) const UNLOCKED: Duration = Duration::from_secs(5 * 60);
 /// Messages that are kept.
 const MESSAGES: usize = 500;
+/// Rows of the screen around the output of a run.
+const OUTPUT_AROUND: u16 = 7;
 /// How long a remark stands in the footer.
 const TOAST: Duration = Duration::from_secs(4);
+/// Answers to be read that wait for their turn. New keys are not counted: each was asked for by hand, and none is dropped.
+const WAITING: usize = 8;
 
 /// How things look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +69,8 @@ pub(crate) struct Model {
     pub(crate) lists: BTreeMap<List, ListState>,
     pub(crate) pane: Pane,
     pub(crate) dialog: Option<Dialog>,
+    /// What came while something else was open: new keys first, then what is only read.
+    pub(crate) waiting: VecDeque<Dialog>,
     /// Input before this moment is for what stood there before the dialog.
     pub(crate) deaf_until: At,
     pub(crate) prompt: Option<Prompt>,
@@ -82,8 +92,10 @@ pub(crate) struct Model {
     pub(crate) nudges: Vec<Interest>,
     /// What the pollers of each target were last told.
     pub(crate) told: Vec<Interest>,
-    /// How far a long text is scrolled.
+    /// How far the output of a run is scrolled, where its end is not followed.
     pub(crate) scroll: usize,
+    /// How far the text of a dialog is scrolled.
+    pub(crate) dialog_scroll: usize,
     /// Whether the end of an output is followed.
     pub(crate) follow: bool,
     pub(crate) logs_of: Option<String>,
@@ -145,10 +157,32 @@ pub(crate) struct Pending {
     pub(crate) target: TargetId,
     pub(crate) command: Command,
     pub(crate) sent_at: At,
-    /// Since when nobody knows how it ended; it is looked for in what the server lists, and never sent again.
-    pub(crate) unknown_since: Option<At>,
+    /// Where nobody knows how it ended: it is looked for in what the server lists, and never sent again.
+    pub(crate) unknown: Option<Unknown>,
     /// What the server's clock said when it was sent.
     pub(crate) sent_ms: i64,
+}
+
+/// That nobody knows how a command ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Unknown {
+    pub(crate) since: At,
+    /// Whether the operator was told that the server does not show it so far.
+    pub(crate) told: bool,
+}
+
+impl Pending {
+    /// Keeps that the operator was told of it; it is looked for as before.
+    pub(crate) fn tell(&mut self) {
+        if let Some(unknown) = &mut self.unknown {
+            unknown.told = true;
+        }
+    }
+
+    /// Whether quitting would keep something from the operator that he has not been told.
+    pub(crate) fn is_news(&self) -> bool {
+        !self.unknown.is_some_and(|unknown| unknown.told)
+    }
 }
 
 /// Something the console had to say.
@@ -178,6 +212,7 @@ impl Model {
             lists: BTreeMap::new(),
             pane: Pane::default(),
             dialog: None,
+            waiting: VecDeque::new(),
             deaf_until: Duration::ZERO,
             prompt: None,
             toast: None,
@@ -192,6 +227,7 @@ impl Model {
             nudges,
             told,
             scroll: 0,
+            dialog_scroll: 0,
             follow: true,
             logs_of: None,
         }
@@ -245,9 +281,49 @@ impl Model {
         })
     }
 
+    /// The runs that are known of the worker that is looked at; a frozen picture may hold those of another.
+    pub(crate) fn runs(&self) -> &[Run] {
+        let own = self.shown().runs.value().filter(|_| !self.is_other(List::Runs));
+        own.map_or(&[], |runs| runs.items.as_slice())
+    }
+
+    /// The lines that are known of the request that is looked at, or of all.
+    pub(crate) fn logs(&self) -> &[LogEntry] {
+        let own = self.shown().logs.value().filter(|_| !self.is_other(List::Logs));
+        own.map_or(&[], |logs| logs.items.as_slice())
+    }
+
+    /// Whether what is known is about another thing than the one that the title of the list names.
+    pub(crate) fn is_other(&self, list: List) -> bool {
+        match (list, &self.pane.work) {
+            (List::Runs, WorkPane::Runs { worker } | WorkPane::Output { worker, .. }) => {
+                self.shown().runs.value().is_some_and(|runs| runs.worker != *worker)
+            }
+            (List::Logs, _) => self.shown().logs.value().is_some_and(|logs| logs.request != self.logs_of),
+            _ => false,
+        }
+    }
+
+    /// What is known of the output of the run that is looked at.
+    pub(crate) fn output(&self) -> Option<&Output> {
+        let WorkPane::Output { run, .. } = &self.pane.work else { return None };
+        self.shown().output.value().filter(|output| output.run.id == *run)
+    }
+
+    /// The line of the output that stands first when the last one is seen.
+    pub(crate) fn output_last(&self) -> usize {
+        let lines = self.output().map_or(0, |output| output.text.lines().count());
+        lines.saturating_sub(usize::from(self.size.1.saturating_sub(OUTPUT_AROUND)))
+    }
+
     pub(crate) fn list_state(&self, list: List) -> &ListState {
         static NONE: ListState = ListState::EMPTY;
         self.lists.get(&list).unwrap_or(&NONE)
+    }
+
+    /// How many commands are under way of which the operator was told nothing yet.
+    pub(crate) fn under_way(&self) -> usize {
+        self.pending.iter().filter(|pending| pending.is_news()).count()
     }
 
     /// Whether the current target may be changed.
@@ -268,12 +344,31 @@ impl Model {
         self.messages.insert(0, Message { number, at, bad, from: from.into(), text: text.into() });
     }
 
-    /// Says something in the footer and keeps it.
-    pub(crate) fn say(&mut self, bad: bool, text: impl Into<String>, now: Now) {
+    /// Says something of a target in the footer and keeps it; the footer names one that is not looked at.
+    pub(crate) fn say(&mut self, of: TargetId, bad: bool, text: impl Into<String>, now: Now) {
         let text = text.into();
-        let from = self.target().name.clone();
-        self.note(bad, from, text.clone(), now);
-        self.toast(text, now);
+        let name = self.targets.get(of).map(|target| target.name.clone()).unwrap_or_default();
+        let toast = if of == self.current { text.clone() } else { format!("{name}: {text}") };
+        self.note(bad, name, text, now);
+        self.toast(toast, now);
+    }
+
+    /// Keeps what an answer brought until nothing else is open: nobody loses what he types or reads to it.
+    pub(crate) fn bring(&mut self, dialog: Dialog) {
+        if matches!(dialog, Dialog::Secret(_)) {
+            self.waiting.insert(self.keys_waiting(), dialog);
+            return;
+        }
+        if self.waiting.len() - self.keys_waiting() >= WAITING {
+            // The oldest of those that can be asked for again.
+            self.waiting.remove(self.keys_waiting());
+        }
+        self.waiting.push_back(dialog);
+    }
+
+    /// How many new keys wait to be shown.
+    pub(crate) fn keys_waiting(&self) -> usize {
+        self.waiting.iter().filter(|dialog| matches!(dialog, Dialog::Secret(_))).count()
     }
 
     /// Opens a dialog; what was typed before it could be read is not for it.
@@ -281,7 +376,7 @@ impl Model {
         /// Nobody reads a question faster.
         const DEAF: Duration = Duration::from_millis(300);
         self.deaf_until = now.at + DEAF;
-        self.scroll = 0;
+        self.dialog_scroll = 0;
         self.dialog = Some(dialog);
     }
 }

@@ -104,8 +104,7 @@ impl Settings {
 
     /// What a text means; paths in it start at a folder.
     fn parse(text: &str, folder: Option<&Path>) -> Result<Self, Vec<String>> {
-        let written: Written =
-            toml_edit::de::from_str(text).map_err(|error| vec![error.to_string().trim().to_owned()])?;
+        let written: Written = toml_edit::de::from_str(text).map_err(|error| vec![told(text, &error)])?;
         let mut mistakes = Vec::new();
         let chosen = written.keys.into_iter().map(|(name, keys)| match keys {
             OneOrMany::One(key) => (name, vec![key]),
@@ -137,6 +136,27 @@ impl Settings {
         }
         let poll = Duration::try_from_secs_f64(poll).unwrap_or(Duration::from_secs(1));
         Ok(Self { theme: written.theme, ascii: written.ascii, mouse: written.mouse, poll, keymap, targets })
+    }
+}
+
+/// Where a mistake is and what was expected there. What stands there is not repeated: it may be a token that was put into
+/// the wrong place, and this is printed, mailed and kept in logs.
+fn told(text: &str, error: &toml_edit::de::Error) -> String {
+    let place = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {line}, column {column}: ")
+    });
+    format!("{}{}", place.unwrap_or_default(), expected(error.message()))
+}
+
+/// What a parser expected, without what it found: of its words only those that come from this program or from TOML itself.
+fn expected(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        // Whatever was found stands before it, and it is the last that a parser says.
+        Some((_, expected)) => format!("expected {expected}"),
+        None if message.starts_with("missing field ") => message.to_owned(),
+        None => "it cannot be read as TOML, or not as what belongs here".to_owned(),
     }
 }
 
@@ -258,8 +278,24 @@ mod tests {
 
     #[test]
     fn a_token_in_the_file_is_refused_without_being_repeated() {
-        let text = "[[targets]]\nname = 'a'\nurl = 'http://127.0.0.1'\ntoken = 'eyJhbGciOi.secret'\n";
-        let mistakes = Settings::parse(text, None).unwrap_err().join("\n");
-        assert!(!mistakes.is_empty());
+        let target = "[[targets]]\nname = 'a'\nurl = 'http://127.0.0.1'\n";
+        for line in [
+            "token = 'eyJhbGciOi.secret'",
+            "token = eyJhbGciOi.secret",
+            "token = { file = 'x', eyJhbGciOi.secret = 1 }",
+            "token = { 'eyJhbGciOi.secret' = 'x' }",
+            "token = { command = 'eyJhbGciOi.secret' }",
+            "token = 'eyJhbGciOi.secret",
+            "danger = 'eyJhbGciOi.secret, expected nothing'",
+            "ca = 1 eyJhbGciOi.secret",
+            "eyJhbGciOi.secret",
+            "eyJhbGciOi = 'secret'",
+        ] {
+            let mistakes = Settings::parse(&format!("{target}{line}\n"), None).unwrap_err().join("\n");
+            println!("{line}\n  {mistakes}");
+            assert!(mistakes.starts_with("line 4, column ") && !mistakes.contains("secret"), "{line}: {mistakes}");
+        }
+        let lacks = Settings::parse("[[targets]]\nname = 'a'\n", None).unwrap_err().join("\n");
+        assert_eq!(lacks, "line 1, column 1: missing field `url`");
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Written => return effects,
         Msg::Key(key) => self::key(model, key, now, &mut effects),
         Msg::Paste(text) => paste(model, &text, now),
+        Msg::Wheel(rows) if model.dialog.is_some() => dialog::wheel(model, isize::from(rows)),
         Msg::Wheel(rows) => select::step(model, isize::from(rows), now),
         Msg::Resize(width, height) => {
             model.size = (width, height);
@@ -65,6 +66,7 @@ fn settle(model: &mut Model, now: Now, effects: &mut Vec<Effect>) {
         model.unlocked = None;
         model.toast("changes are locked again", now);
     }
+    dialog::open_waiting(model, now);
     dialog::check(model);
     select::settle(model, now);
     interest::tell(model, effects);

@@ -43,7 +43,10 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
     if area.width < SMALL.0 || area.height < SMALL.1 {
         match &model.dialog {
             // It can be read now or never.
-            Some(Dialog::Secret { text, .. }) => dialog::bare_secret(&mut pen, area, text.expose()),
+            Some(Dialog::Secret(secret)) => dialog::bare_secret(&mut pen, area, secret.text.expose()),
+            _ if model.keys_waiting() > 0 => {
+                pen.put(area.x, area.y, area.width, Tone::Doubtful, "a new key waits: enlarge");
+            }
             _ => head::tiny(&mut pen, area, model, now),
         }
         return;
@@ -63,7 +66,7 @@ pub(crate) fn view(model: &Model, frame: &mut Buffer, now: Now) {
     }
     pen.clear(footer);
     if model.prompt.is_some() {
-        head::prompt(&mut pen, footer, area, model);
+        head::prompt(&mut pen, footer, area, model, now);
     } else {
         head::footer(&mut pen, footer, model, now);
     }

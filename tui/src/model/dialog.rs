@@ -24,13 +24,36 @@ pub(crate) enum Dialog {
     /// A new key.
     Create { target: TargetId, form: Form },
     /// A whole key, this once.
-    Secret { kid: String, name: String, text: KeyText, copied: bool, leaving: bool },
+    Secret(Secret),
     /// Yes or no; no is chosen.
     Confirm { target: TargetId, command: Command, question: String, facts: Vec<(String, String)>, yes: bool },
     /// Why is it paused?
     Pause { target: TargetId, worker: String, line: Line },
     /// Quit although a command is under way?
     Quit,
+}
+
+/// A new key while it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Secret {
+    pub(crate) target: TargetId,
+    pub(crate) kid: String,
+    pub(crate) name: String,
+    pub(crate) text: KeyText,
+    pub(crate) copied: bool,
+    /// What is typed to close it.
+    pub(crate) line: Line,
+    /// Whether somebody tried to leave in another way.
+    pub(crate) leaving: bool,
+}
+
+/// The word that closes the window of a new key: no key that is pressed for something else closes it.
+pub(crate) const STORED: &str = "stored";
+
+impl Secret {
+    pub(crate) fn new(target: TargetId, kid: String, name: String, text: KeyText) -> Self {
+        Self { target, kid, name, text, copied: false, line: Line::default(), leaving: false }
+    }
 }
 
 /// The revocation of one key.

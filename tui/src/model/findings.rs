@@ -45,11 +45,14 @@ impl Finding {
     /// Where its cause is shown.
     pub(crate) fn screen(&self) -> Screen {
         let code = self.code.as_str();
-        let is = |words: &[&str]| words.iter().any(|word| code.contains(word));
+        // A code begins with what it is about: `audit_spooled` is not about a pool.
+        let is = |words: &[&str]| words.iter().any(|word| code.starts_with(word));
         match () {
-            () if code.starts_with("token") => Screen::Targets,
+            () if is(&["token"]) => Screen::Targets,
             () if is(&["route", "traffic", "metrics"]) => Screen::Traffic,
             () if is(&["reload", "config", "disk", "replica", "revision", "secret", "profile"]) => Screen::Config,
+            // What is wrong with them stands in the finding; where they are set is among the values.
+            () if is(&["certificate", "alert"]) => Screen::Config,
             () if is(&["worker", "run", "tick", "overdue", "ledger"]) => Screen::Workers,
             () if is(&["store", "pool", "database", "migration"]) => Screen::Stores,
             () if is(&["key", "revocation"]) => Screen::Keys,

@@ -61,12 +61,12 @@ pub(crate) fn visit<V: Visit>(model: &Model, list: List, visitor: V) -> V::Out {
         List::Routes => visitor.rows(&target.history.routes),
         List::Stores => visitor.rows(all(target.stores.value())),
         List::Workers => visitor.rows(all(target.workers.value())),
-        List::Runs => visitor.rows(all(target.runs.value())),
+        List::Runs => visitor.rows(model.runs()),
         List::Values => visitor.rows(&target.values),
         List::Revisions => visitor.rows(all(target.revisions.value())),
         List::Replicas => visitor.rows(all(target.replicas.value())),
         List::Audit => visitor.rows(all(target.audit.value())),
-        List::Logs => visitor.rows(all(target.logs.value())),
+        List::Logs => visitor.rows(model.logs()),
         List::Keys => visitor.rows(target.keys.value().map_or(&[], |keys| keys.items.as_slice())),
         List::Targets => visitor.rows(&model.targets),
         List::Messages => visitor.rows(&model.messages),
@@ -90,8 +90,8 @@ pub(crate) fn stamp(model: &Model, list: List) -> Option<u64> {
         List::Keys => target.keys.version,
         List::Messages => model.messages_total,
     };
-    // Another target, or a frozen picture of the same, has other rows at the same version.
-    let place = (model.current as u64) << 1 | u64::from(model.frozen.is_some());
+    // Another target, a frozen picture of the same, or another worker or request has other rows at the same version.
+    let place = (model.current as u64) << 2 | u64::from(model.frozen.is_some()) << 1 | u64::from(model.is_other(list));
     Some(version << 12 | place)
 }
 

@@ -45,14 +45,14 @@ pub(crate) struct Target {
     pub(crate) whoami: Feed<Whoami>,
     pub(crate) stores: Feed<Vec<Store>>,
     pub(crate) workers: Feed<Vec<Worker>>,
-    pub(crate) runs: Feed<Vec<Run>>,
+    pub(crate) runs: Feed<Runs>,
     pub(crate) output: Feed<Output>,
     pub(crate) keys: Feed<Arc<Keys>>,
     pub(crate) config: Feed<Config>,
     pub(crate) revisions: Feed<Vec<Revision>>,
     pub(crate) replicas: Feed<Vec<Replica>>,
     pub(crate) audit: Feed<Vec<AuditEntry>>,
-    pub(crate) logs: Feed<Vec<LogEntry>>,
+    pub(crate) logs: Feed<Logs>,
     pub(crate) events: Feed<()>,
     pub(crate) history: History,
     pub(crate) findings: Vec<Finding>,
@@ -75,6 +75,20 @@ pub(crate) enum TokenState {
     None,
     Found,
     Missing(String),
+}
+
+/// Runs, and whose they are.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Runs {
+    pub(crate) worker: String,
+    pub(crate) items: Vec<Run>,
+}
+
+/// Lines of the log, and of which request they are, or of all.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Logs {
+    pub(crate) request: Option<String>,
+    pub(crate) items: Vec<LogEntry>,
 }
 
 /// What is known of one run's output.

@@ -74,8 +74,9 @@ async fn ask(client: &Client, source: Source, interest: &Interest) -> Result<Pay
         Source::Replicas => Payload::Replicas(client.replicas().await?.items),
         Source::Audit => Payload::Audit(client.audit(&page).await?.items),
         Source::Logs => {
-            let query = LogsQuery { request_id: interest.logs_of.clone(), limit: RECENT, ..LogsQuery::default() };
-            Payload::Logs(client.logs(&query).await?.items)
+            let request = interest.logs_of.clone();
+            let query = LogsQuery { request_id: request.clone(), limit: RECENT, ..LogsQuery::default() };
+            Payload::Logs(request, client.logs(&query).await?.items)
         }
         Source::Events => Payload::Events,
     })

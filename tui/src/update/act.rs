@@ -51,10 +51,10 @@ pub(super) fn act(model: &mut Model, act: Act, now: Now, effects: &mut Vec<Effec
         Act::Mouse => mouse(model, now, effects),
         Act::Repaint => effects.push(Effect::Repaint),
         Act::Suspend => effects.push(Effect::Suspend),
-        Act::Quit if model.pending.is_empty() => effects.push(Effect::Quit),
+        Act::Quit if model.under_way() == 0 => effects.push(Effect::Quit),
         Act::Quit => model.ask(Dialog::Quit, now),
         Act::Die => effects.push(Effect::Quit),
-        Act::Follow => model.follow = !model.follow,
+        Act::Follow => select::follow(model),
         Act::Explain => explain(model, now, effects),
         Act::Plan => prompt::open(model, PromptKind::Plan),
         Act::Unlock => unlock(model, now),
@@ -95,7 +95,6 @@ pub(super) fn show(model: &mut Model, screen: Screen) {
         model.lists.entry(List::Targets).or_insert(ListState::EMPTY).selected = here;
     }
     model.screen = screen;
-    model.scroll = 0;
     if screen == Screen::Messages {
         model.messages_seen = model.messages_total;
     }
@@ -117,7 +116,6 @@ fn back(model: &mut Model) {
         state.stamp = None;
         return;
     }
-    model.scroll = 0;
     match (model.screen, std::mem::take(&mut model.pane.work)) {
         (Screen::Workers, WorkPane::Output { worker, .. }) => model.pane.work = WorkPane::Runs { worker },
         (Screen::Workers, WorkPane::Runs { .. }) => {}
@@ -207,7 +205,7 @@ fn mouse(model: &mut Model, now: Now, effects: &mut Vec<Effect>) {
 fn unlock(model: &mut Model, now: Now) {
     if model.is_unlocked(now.at) {
         model.unlocked = None;
-        model.say(false, "changes are locked again", now);
+        model.say(model.current, false, "changes are locked again", now);
         return;
     }
     let target = model.current;
@@ -283,8 +281,9 @@ fn revoke(model: &mut Model, now: Now) {
 
 fn rotate(model: &mut Model, now: Now) {
     let Some(key) = chosen_key(model, now) else { return };
-    let facts = key_facts(&key);
     let name = key.name.clone().unwrap_or_else(|| key.kid.clone());
+    let mut facts = key_facts(&key);
+    facts.insert(0, ("name".to_owned(), words::clean(&name).into_owned()));
     let rotate = RotateKey { grace: None };
     let question = "Rotate this key? A new one is made; the old one ends after the grace period.";
     confirm(model, Command::Rotate { kid: key.kid, name, rotate }, question, facts, now);

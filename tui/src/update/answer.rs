@@ -9,7 +9,7 @@ use super::interest;
 use crate::clock::{At, Now};
 use crate::feed::{Source, Trouble};
 use crate::message::{Answer, Effect, Payload, TargetId};
-use crate::model::target::{Output, Standing, Target, TokenState};
+use crate::model::target::{Logs, Output, Runs, Standing, Target, TokenState};
 use crate::model::{Model, WorkPane, findings, tables};
 use crate::words;
 
@@ -19,7 +19,7 @@ const REFUSALS_A_LOGIN: u32 = 6;
 /// Takes one answer.
 pub(super) fn take(model: &mut Model, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
     let (id, source) = (answer.target, answer.source);
-    let wanted = (runs_of(model), output_of(model));
+    let wanted = Wanted { runs_of: runs_of(model), output_of: output_of(model), logs_of: model.logs_of.clone() };
     let Some(target) = model.targets.get_mut(id) else { return };
     let changed = store(target, answer, &wanted, now);
     let refused = is_refused(target, source, now);
@@ -87,8 +87,15 @@ fn output_of(model: &Model) -> Option<String> {
     }
 }
 
+/// What is looked at, where a source tells of one thing at a time.
+struct Wanted {
+    runs_of: Option<String>,
+    output_of: Option<String>,
+    logs_of: Option<String>,
+}
+
 /// Whether the source got into trouble, into another one, or out of it.
-fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<String>), now: Now) -> bool {
+fn store(target: &mut Target, answer: Answer, wanted: &Wanted, now: Now) -> bool {
     let Answer { source, asked_at, next_in, outcome, .. } = answer;
     let at = now.at;
     let payload = match outcome {
@@ -112,9 +119,9 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
         Payload::Stores(stores) => target.stores.take(Ok(stores), asked_at, at, next_in),
         Payload::Workers(workers) => target.workers.take(Ok(workers), asked_at, at, next_in),
         // An answer about what was looked at before is none.
-        Payload::Runs(worker, _) if wanted.0.as_ref() != Some(&worker) => false,
-        Payload::Runs(_, runs) => target.runs.take(Ok(runs), asked_at, at, next_in),
-        Payload::Output(piece) if wanted.1.as_ref() != Some(&piece.run.id) => false,
+        Payload::Runs(worker, _) if wanted.runs_of.as_ref() != Some(&worker) => false,
+        Payload::Runs(worker, items) => target.runs.take(Ok(Runs { worker, items }), asked_at, at, next_in),
+        Payload::Output(piece) if wanted.output_of.as_ref() != Some(&piece.run.id) => false,
         Payload::Output(piece) => {
             let known = target.output.value().filter(|output| output.run.id == piece.run.id).cloned();
             let empty = Output { run: piece.run.clone(), text: String::new(), next: 0, done: false };
@@ -138,7 +145,8 @@ fn store(target: &mut Target, answer: Answer, wanted: &(Option<String>, Option<S
         Payload::Revisions(revisions) => target.revisions.take(Ok(revisions), asked_at, at, next_in),
         Payload::Replicas(replicas) => target.replicas.take(Ok(replicas), asked_at, at, next_in),
         Payload::Audit(entries) => target.audit.take(Ok(entries), asked_at, at, next_in),
-        Payload::Logs(entries) => target.logs.take(Ok(entries), asked_at, at, next_in),
+        Payload::Logs(request, _) if wanted.logs_of != request => false,
+        Payload::Logs(request, items) => target.logs.take(Ok(Logs { request, items }), asked_at, at, next_in),
         Payload::Events => target.events.take(Ok(()), asked_at, at, next_in),
     }
 }

@@ -8,12 +8,14 @@ use monolith_client::wire::{Explanation, KeyState, Outcome, Plan, Receipt, Reloa
 use super::interest;
 use crate::clock::{Now, unix_ms};
 use crate::message::{Command, Done, Effect, Failure, Success, TargetId};
-use crate::model::dialog::Dialog;
-use crate::model::{Model, Pending};
+use crate::model::dialog::{Dialog, Secret};
+use crate::model::{Model, Pending, Unknown};
 use crate::words;
 
-/// A request may still be under way in the server for so long after nobody answered.
+/// After so long without an answer the lists should show it; what they do not show by then is told, and may still happen.
 const LATE: Duration = Duration::from_secs(5);
+/// A proxy may hold a request for so long and pass it on after all: until then it is looked for.
+const WATCHED: Duration = Duration::from_secs(5 * 60);
 /// Clocks are compared to the second.
 const SLACK_MS: i64 = 2_000;
 
@@ -22,10 +24,11 @@ pub(super) fn send(model: &mut Model, target: TargetId, command: Command, now: N
     model.tickets += 1;
     let ticket = model.tickets;
     if !command.is_a_question() {
-        model.note(false, "console", format!("sent: {}", command.title()), now);
+        let name = model.targets.get(target).map(|target| target.name.clone()).unwrap_or_default();
+        model.note(false, name, format!("sent: {}", command.title()), now);
     }
     let sent_ms = model.targets.get(target).map_or(now.unix_ms, |target| target.server_ms(now));
-    let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown_since: None, sent_ms };
+    let pending = Pending { ticket, target, command: command.clone(), sent_at: now.at, unknown: None, sent_ms };
     model.pending.push(pending);
     effects.push(Effect::Send { target, ticket, command });
 }
@@ -39,43 +42,57 @@ pub(super) fn done(model: &mut Model, done: Done, now: Now) {
     }
     let title = pending.command.title();
     match done.outcome {
-        Ok(success) => succeeded(model, &pending.command, success, now),
-        Err(Failure::Refused(why)) => model.say(true, format!("could not {title}: {why}"), now),
+        Ok(success) => succeeded(model, done.target, &pending.command, success, now),
+        Err(Failure::Refused(why)) => model.say(done.target, true, format!("could not {title}: {why}"), now),
         Err(Failure::Rejected(outcome)) => {
-            model.say(true, "the reload was rejected; what ran goes on", now);
-            reloaded(model, &outcome);
+            model.say(done.target, true, "the reload was rejected; what ran goes on", now);
+            reloaded(model, done.target, &outcome);
         }
         Err(Failure::Unknown(why)) if pending.command.is_a_question() => {
-            model.say(true, format!("could not {title}: {why}"), now);
+            model.say(done.target, true, format!("could not {title}: {why}"), now);
         }
         Err(Failure::Unknown(why)) => {
-            let text = format!("UNKNOWN whether it did {title}: {why}; it is looked up and not sent again");
-            model.say(true, text, now);
-            if matches!(pending.command, Command::Create { .. } | Command::Revoke { .. } | Command::Rotate { .. }) {
-                model.pending.push(Pending { unknown_since: Some(now.at), ..pending });
+            let look = where_to_look(&pending.command);
+            let next = look.map_or_else(|| "it is looked up and".to_owned(), |look| format!("{look}; it is"));
+            let text = format!("UNKNOWN whether it did {title}: {why}; {next} not sent again");
+            model.say(done.target, true, text, now);
+            if look.is_none() {
+                let unknown = Some(Unknown { since: now.at, told: false });
+                model.pending.push(Pending { unknown, ..pending });
             }
         }
     }
 }
 
-fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
+/// Where the operator has to look for what became of a command; `None` where the console looks itself. A key tells what
+/// was done to it; a run, a pause or a revision may as well be somebody else's.
+const fn where_to_look(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Run { .. } | Command::Cancel { .. } => Some("look at its runs"),
+        Command::Pause { .. } | Command::Resume { .. } => Some("look whether it is paused"),
+        Command::Reload => Some("look at the revisions"),
+        _ => None,
+    }
+}
+
+fn succeeded(model: &mut Model, of: TargetId, command: &Command, success: Success, now: Now) {
     match success {
         Success::Issued(issued) => {
             let (kid, name) = (issued.record.kid.clone(), issued.record.name.clone().unwrap_or_default());
-            model.say(false, format!("the key {name} ({kid}) was created"), now);
+            model.say(of, false, format!("the key {name} ({kid}) was created"), now);
             if let Some(text) = issued.key {
-                model.ask(Dialog::Secret { kid, name, text, copied: false, leaving: false }, now);
+                model.bring(Dialog::Secret(Secret::new(of, kid, name, text)));
             }
         }
         Success::Revoked(receipt) => {
             let text = format!("{}: {}", command.title(), receipt_words(&receipt));
-            model.say(!receipt.complete, text, now);
+            model.say(of, !receipt.complete, text, now);
         }
-        Success::Started(run) => model.say(false, format!("{}: run {run} is queued", command.title()), now),
+        Success::Started(run) => model.say(of, false, format!("{}: run {run} is queued", command.title()), now),
         Success::Worker(worker) => {
             let worker = words::clean(&worker.name).into_owned();
             let did = if matches!(command, Command::Pause { .. }) { "paused" } else { "resumed" };
-            model.say(false, format!("{worker} is {did}"), now);
+            model.say(of, false, format!("{worker} is {did}"), now);
         }
         Success::Cancelled(run) => {
             let worker = words::clean(&run.worker);
@@ -84,16 +101,24 @@ fn succeeded(model: &mut Model, command: &Command, success: Success, now: Now) {
                 RunState::Claimed | RunState::Running => format!("asked to cancel the run of {worker}"),
                 state => format!("the run of {worker} is {state}"),
             };
-            model.say(false, text, now);
+            model.say(of, false, text, now);
         }
         Success::Reloaded(outcome) => {
-            model.say(false, reload_words(&outcome), now);
+            model.say(of, false, reload_words(&outcome), now);
             if outcome.outcome != ReloadOutcome::Unchanged {
-                reloaded(model, &outcome);
+                reloaded(model, of, &outcome);
             }
         }
-        Success::Explained(explanation) => explained(model, &explanation),
-        Success::Planned(plan) => planned(model, &plan),
+        Success::Explained(explanation) => explained(model, of, &explanation),
+        Success::Planned(plan) => planned(model, of, &plan),
+    }
+}
+
+/// The title of an answer: it names its server where there are several, for it may be read while another is looked at.
+fn title(model: &Model, of: TargetId, title: &str) -> String {
+    match model.targets.get(of).filter(|_| model.targets.len() > 1) {
+        Some(target) => format!("{title} on {}", target.label()),
+        None => title.to_owned(),
     }
 }
 
@@ -121,7 +146,7 @@ fn reload_words(outcome: &Outcome) -> String {
     }
 }
 
-fn reloaded(model: &mut Model, outcome: &Outcome) {
+fn reloaded(model: &mut Model, of: TargetId, outcome: &Outcome) {
     let mut lines = vec![
         ("outcome".to_owned(), outcome.outcome.to_string()),
         ("generation".to_owned(), outcome.generation.to_string()),
@@ -132,7 +157,7 @@ fn reloaded(model: &mut Model, outcome: &Outcome) {
         lines.push((words::clean(&node.node).into_owned(), format!("{}{error}", node.effect)));
     }
     lines.extend(outcome.problems.iter().flat_map(problem));
-    model.ask(Dialog::Detail { title: "Reload".to_owned(), lines }, Now::default());
+    model.bring(Dialog::Detail { title: title(model, of, "Reload"), lines });
 }
 
 /// A mistake of a configuration with its place.
@@ -152,7 +177,7 @@ pub(crate) fn problem(problem: &monolith_client::wire::Problem) -> Vec<(String, 
     lines
 }
 
-fn explained(model: &mut Model, explanation: &Explanation) {
+fn explained(model: &mut Model, of: TargetId, explanation: &Explanation) {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => words::clean(text).into_owned(),
         other => words::clean(&other.to_string()).into_owned(),
@@ -166,11 +191,11 @@ fn explained(model: &mut Model, explanation: &Explanation) {
         let wins = if layer.wins { "  wins" } else { "" };
         lines.push((words::clean(&layer.layer).into_owned(), format!("{}{place}{wins}", text(&layer.value))));
     }
-    let title = format!("Explain {}", words::clean(&explanation.key));
-    model.ask(Dialog::Detail { title, lines }, Now::default());
+    let title = title(model, of, &format!("Explain {}", words::clean(&explanation.key)));
+    model.bring(Dialog::Detail { title, lines });
 }
 
-fn planned(model: &mut Model, plan: &Plan) {
+fn planned(model: &mut Model, of: TargetId, plan: &Plan) {
     let verdict = if plan.valid { "it would be applied" } else { "it would be rejected" };
     let mut lines = vec![("verdict".to_owned(), verdict.to_owned())];
     for change in &plan.changes {
@@ -184,7 +209,7 @@ fn planned(model: &mut Model, plan: &Plan) {
         lines.push(("withdrawn runs".to_owned(), plan.withdrawn_runs.to_string()));
     }
     lines.extend(plan.problems.iter().flat_map(problem));
-    model.ask(Dialog::Detail { title: "Plan".to_owned(), lines }, Now::default());
+    model.bring(Dialog::Detail { title: title(model, of, "Plan"), lines });
 }
 
 /// Looks in a fresh list of keys for what became of commands that nobody answered.
@@ -194,7 +219,7 @@ pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
     let asked_at = now.at.saturating_sub(target.keys.age(now.at).unwrap_or_default());
     let mut told = Vec::new();
     for pending in model.pending.iter().filter(|pending| pending.target == id) {
-        let Some(since) = pending.unknown_since else { continue };
+        let Some(unknown) = pending.unknown else { continue };
         let found = match &pending.command {
             Command::Revoke { kid, .. } => {
                 keys.items.iter().find(|key| key.kid == *kid && key.state == KeyState::Revoked).map(|key| {
@@ -216,16 +241,41 @@ pub(super) fn look_for_unknown(model: &mut Model, id: TargetId, now: Now) {
                 .map(|_| (true, "it was rotated, but the new secret never arrived: rotate the new key".to_owned())),
             _ => None,
         };
-        let verdict = found.or_else(|| {
-            let over = asked_at >= since + LATE;
-            over.then(|| (true, "the server does not show it: it was not done".to_owned()))
-        });
-        if let Some((bad, text)) = verdict {
-            told.push((pending.ticket, bad, format!("{}: {text}", pending.command.title())));
+        let age = asked_at.saturating_sub(unknown.since);
+        // A list that is not whole is no witness of a key that it does not hold.
+        let hidden = keys.more && pending.command.kid().is_none_or(|kid| keys.items.iter().all(|key| key.kid != kid));
+        let verdict = match found {
+            Some((bad, text)) => Some((bad, text, true)),
+            None if age >= WATCHED => Some((true, given_up(hidden), true)),
+            None if age >= LATE && !unknown.told => Some((true, not_shown(hidden), false)),
+            None => None,
+        };
+        if let Some((bad, text, over)) = verdict {
+            told.push((pending.ticket, bad, format!("{}: {text}", pending.command.title()), over));
         }
     }
-    for (ticket, bad, text) in told {
-        model.pending.retain(|pending| pending.ticket != ticket);
-        model.say(bad, text, now);
+    for (ticket, bad, text, over) in told {
+        match over {
+            true => model.pending.retain(|pending| pending.ticket != ticket),
+            false => model.pending.iter_mut().filter(|pending| pending.ticket == ticket).for_each(Pending::tell),
+        }
+        model.say(id, bad, text, now);
     }
+}
+
+/// What is said of a command that the list does not show: never that it was not done, for it may be on its way.
+fn not_shown(hidden: bool) -> String {
+    match hidden {
+        true => "the list is longer than what is read of it, and may hide it; look for it before you do it again",
+        false => "the server does not show it so far; it may still happen, and is looked for for five minutes",
+    }
+    .to_owned()
+}
+
+fn given_up(hidden: bool) -> String {
+    match hidden {
+        true => "it was not seen in the part of the list that is read; look for it before you do it again",
+        false => "the server did not show it for five minutes; look for it before you do it again",
+    }
+    .to_owned()
 }

@@ -61,11 +61,17 @@ fn jump(model: &mut Model, id: &str, now: Now) {
     let Some(finding) = finding else { return };
     let (screen, subject) = (finding.screen(), finding.subject.clone());
     act::show(model, screen);
-    model.pane.work = WorkPane::Workers;
+    // What a filter hides, or another list of the screen, is no place to be led to.
+    model.pane = crate::model::Pane::default();
     let Some(list) = model.list() else { return };
-    select::settle(model, now);
     if let Some(state) = model.lists.get_mut(&list) {
-        state.selected = Some(subject);
+        state.filter.clear();
+        state.stamp = None;
+    }
+    select::settle(model, now);
+    let row = select::about(model, list, &subject);
+    if let Some(state) = model.lists.get_mut(&list) {
+        state.selected = row.or(state.selected.take());
     }
 }
 

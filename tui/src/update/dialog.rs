@@ -8,8 +8,9 @@ use super::{command, detail};
 use crate::clock::Now;
 use crate::keymap::{Act, Chord};
 use crate::message::{Command, Effect};
-use crate::model::dialog::{Dialog, Form, Revoke};
+use crate::model::dialog::{Dialog, Form, Revoke, STORED, Secret};
 use crate::model::line::Line;
+use crate::model::sheet::Sheet;
 use crate::model::{Model, UNLOCKED};
 
 /// What becomes of a dialog after a key.
@@ -22,20 +23,15 @@ enum Then {
 /// Takes a key.
 pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<Effect>) {
     let Some(dialog) = model.dialog.take() else { return };
+    // What was typed is not lost where nothing may be sent.
+    let before = (key.code == KeyCode::Enter).then(|| dialog.clone());
     let then = match dialog {
         Dialog::Help | Dialog::Detail { .. } => read(model, dialog, key),
         Dialog::PickTarget { chosen } => pick(model, chosen, key),
         Dialog::Unlock { target, line, .. } => unlock(model, target, line, key, now),
         Dialog::Revoke(revoke) => self::revoke(revoke, key),
         Dialog::Create { target, form } => create(target, form, key),
-        Dialog::Secret { kid, name, text, copied, .. } => match key.code {
-            KeyCode::Char('s') => Then::Close,
-            KeyCode::Char('y') => {
-                effects.push(Effect::Copy(text.expose().to_owned()));
-                Then::Stay(Dialog::Secret { kid, name, text, copied: true, leaving: false })
-            }
-            _ => Then::Stay(Dialog::Secret { kid, name, text, copied, leaving: true }),
-        },
+        Dialog::Secret(secret) => self::secret(secret, key, effects),
         Dialog::Confirm { target, command, question, facts, yes } => match key.code {
             KeyCode::Esc => Then::Close,
             KeyCode::Enter if yes => Then::Send(target, command),
@@ -47,7 +43,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
         },
         Dialog::Pause { target, worker, line } => pause(target, worker, line, key),
         Dialog::Quit => match key.code {
-            KeyCode::Char('y') => {
+            // A new key that came in the meantime is shown first.
+            KeyCode::Char('y') if model.keys_waiting() == 0 => {
                 effects.push(Effect::Quit);
                 Then::Close
             }
@@ -55,29 +52,95 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, now: Now, effects: &mut Vec<
         },
     };
     match then {
-        // A dialog that was opened in the meantime stays.
         Then::Stay(dialog) => model.dialog = Some(dialog),
         Then::Close => {}
-        Then::Send(target, command) => command::send(model, target, command, now, effects),
+        Then::Send(target, command) => match locked(model, target, now) {
+            None => command::send(model, target, command, now, effects),
+            Some(why) => {
+                model.dialog = before;
+                // That it is locked is said here, once.
+                model.unlocked = model.unlocked.filter(|(_, until)| now.at < *until);
+                model.toast(why, now);
+            }
+        },
     }
+}
+
+/// Why nothing may be sent to a target at this moment, whatever was allowed when the dialog was opened.
+fn locked(model: &Model, target: usize, now: Now) -> Option<String> {
+    let unlocked = model.unlocked.is_some_and(|(of, until)| of == target && now.at < until);
+    match () {
+        () if model.frozen.is_some() => Some("frozen: nothing was sent".to_owned()),
+        () if !unlocked => {
+            let key = model.keymap.key(Act::Unlock);
+            Some(format!("read-only again, nothing was sent: Esc, then {key} allows changes"))
+        }
+        () => None,
+    }
+}
+
+/// Opens what waits, where nothing else is open and nothing is typed.
+pub(super) fn open_waiting(model: &mut Model, now: Now) {
+    if model.dialog.is_none()
+        && model.prompt.is_none()
+        && let Some(dialog) = model.waiting.pop_front()
+    {
+        model.ask(dialog, now);
+    }
+}
+
+/// A new key closes by a word that is typed for nothing else; whoever types something else is told so.
+fn secret(mut secret: Secret, key: KeyEvent, effects: &mut Vec<Effect>) -> Then {
+    match key.code {
+        KeyCode::Enter if secret.line.text() == STORED => return Then::Close,
+        KeyCode::Char('y') => {
+            effects.push(Effect::Copy(secret.text.expose().to_owned()));
+            (secret.copied, secret.leaving) = (true, false);
+        }
+        KeyCode::Enter | KeyCode::Esc => {
+            secret.line.clear();
+            secret.leaving = true;
+        }
+        _ => {
+            secret.line.key(key);
+            secret.leaving = !STORED.starts_with(&secret.line.text());
+        }
+    }
+    Then::Stay(Dialog::Secret(secret))
 }
 
 /// A text that is only read: it scrolls, and everything else closes it.
 fn read(model: &mut Model, dialog: Dialog, key: KeyEvent) -> Then {
-    let page = usize::from(model.size.1 / 2).max(1);
-    match model.keymap.act(Chord::from(key), model.screen) {
-        Some(Act::Down) => model.scroll = model.scroll.saturating_add(1),
-        Some(Act::Up) => model.scroll = model.scroll.saturating_sub(1),
-        Some(Act::PageDown) => model.scroll = model.scroll.saturating_add(page),
-        Some(Act::PageUp) => model.scroll = model.scroll.saturating_sub(page),
-        Some(Act::Top) => model.scroll = 0,
-        Some(Act::Bottom) => model.scroll = usize::MAX,
-        _ => {
-            model.scroll = 0;
-            return Then::Close;
-        }
-    }
+    let page = isize::try_from(model.size.1 / 2).unwrap_or(1).max(1);
+    let rows = match model.keymap.act(Chord::from(key), model.screen) {
+        Some(Act::Down) => 1,
+        Some(Act::Up) => -1,
+        Some(Act::PageDown) => page,
+        Some(Act::PageUp) => -page,
+        Some(Act::Top) => isize::MIN,
+        Some(Act::Bottom) => isize::MAX,
+        _ => return Then::Close,
+    };
+    scroll(model, &dialog, rows);
     Then::Stay(dialog)
+}
+
+/// Scrolls a text that is read, never beyond its end.
+fn scroll(model: &mut Model, dialog: &Dialog, rows: isize) {
+    let last = match dialog {
+        Dialog::Detail { lines, .. } => Sheet::of(lines, model.size).last(),
+        Dialog::Help => Sheet::of(&model.keymap.help(model.screen), model.size).last(),
+        _ => 0,
+    };
+    model.dialog_scroll = model.dialog_scroll.min(last).saturating_add_signed(rows).min(last);
+}
+
+/// Takes the wheel: what stands behind a dialog does not move.
+pub(super) fn wheel(model: &mut Model, rows: isize) {
+    if let Some(dialog) = model.dialog.take() {
+        scroll(model, &dialog, rows);
+        model.dialog = Some(dialog);
+    }
 }
 
 fn pick(model: &mut Model, chosen: usize, key: KeyEvent) -> Then {
@@ -100,7 +163,7 @@ fn unlock(model: &mut Model, target: usize, mut line: Line, key: KeyEvent, now: 
         KeyCode::Esc => return Then::Close,
         KeyCode::Enter if line.text().trim() == name => {
             model.unlocked = Some((target, now.at + UNLOCKED));
-            model.say(false, format!("changes of {name} are allowed for five minutes"), now);
+            model.say(target, false, format!("changes of {name} are allowed for five minutes"), now);
             return Then::Close;
         }
         _ => line.key(key),

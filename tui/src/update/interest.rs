@@ -43,6 +43,11 @@ fn interest(model: &Model, id: TargetId) -> Interest {
     let mut interest = model.nudges.get(id).map(Interest::keeping_nudges).unwrap_or_default();
     interest.want(Source::Health);
     interest.want(Source::Whoami);
+    // What became of a command is looked up also where somebody looks at another server.
+    if model.pending.iter().any(|pending| pending.target == id) {
+        interest.want(Source::Keys);
+        interest.want(Source::Workers);
+    }
     if id != model.current {
         return interest;
     }
@@ -52,10 +57,6 @@ fn interest(model: &Model, id: TargetId) -> Interest {
     // In a frozen picture nobody sees what the lists would say; what alarms rest on goes on.
     for source in if model.frozen.is_none() { screen(model) } else { &[] } {
         interest.want(*source);
-    }
-    if model.pending.iter().any(|pending| pending.target == id) {
-        interest.want(Source::Keys);
-        interest.want(Source::Workers);
     }
     let target = model.target();
     match &model.pane.work {

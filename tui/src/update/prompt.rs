@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{act, command, detail, interest, select};
 use crate::clock::Now;
 use crate::feed::Source;
-use crate::keymap::{ACTS, Act, Screen};
+use crate::keymap::{ACTS, Act, Scope, Screen};
 use crate::message::{Command, Effect, TargetId};
 use crate::model::line::Line;
 use crate::model::rows::is_fuzzy;
@@ -25,6 +25,8 @@ pub(crate) struct Offer {
 #[derive(Debug, Clone, PartialEq)]
 enum Offered {
     Act(Act),
+    /// An act of another screen.
+    Elsewhere(Act, Screen),
     Login,
     Target(TargetId),
     Theme(Theme),
@@ -115,6 +117,7 @@ fn enter(model: &mut Model, now: Now, effects: &mut Vec<Effect>) {
 fn take(model: &mut Model, offered: Offered, now: Now, effects: &mut Vec<Effect>) {
     match offered {
         Offered::Act(act) => act::act(model, act, now, effects),
+        Offered::Elsewhere(act, screen) => elsewhere(model, (act, screen), now, effects),
         Offered::Login => {
             effects.push(Effect::Login(model.current));
             model.toast("looking for the token again", now);
@@ -134,6 +137,19 @@ fn take(model: &mut Model, offered: Offered, now: Now, effects: &mut Vec<Effect>
     }
 }
 
+/// Goes to the screen of an act, and does it there; what is done to a row waits until the row was seen and chosen.
+fn elsewhere(model: &mut Model, (act, screen): (Act, Screen), now: Now, effects: &mut Vec<Effect>) {
+    act::show(model, screen);
+    select::settle(model, now);
+    match act {
+        Act::RevokeKey | Act::RotateKey | Act::RunNow | Act::Pause | Act::CancelRun | Act::Follow => {
+            let (name, key) = (act.entry().name, model.keymap.key(act));
+            model.toast(format!("choose a row, then {key} ({name})"), now);
+        }
+        _ => act::act(model, act, now, effects),
+    }
+}
+
 /// Shows the warnings and errors of one request.
 fn request(model: &mut Model, id: String) {
     model.screen = Screen::Audit;
@@ -149,22 +165,24 @@ pub(crate) fn offers(model: &Model) -> Vec<Offer> {
         return Vec::new();
     };
     let text = prompt.line.text().to_lowercase();
-    let text = text.trim_start();
+    let text = text.trim();
     if let Some(offer) = with_word(prompt.line.text().trim_start()) {
         return vec![offer];
     }
     let mut offers: Vec<(u8, Offer)> =
-        all(model).into_iter().filter_map(|offer| Some((fit(text.trim_end(), &offer.name)?, offer))).collect();
-    offers.sort_by_key(|(fit, _)| *fit);
+        all(model).into_iter().filter_map(|offer| Some((fit(text, &offer.name.to_lowercase())?, offer))).collect();
+    offers.sort_by_key(|(fit, offer)| (*fit, matches!(offer.act, Offered::Elsewhere(..))));
     offers.into_iter().map(|(_, offer)| offer).collect()
 }
 
-/// How well a name fits what was typed: from its beginning, somewhere in it, letter by letter.
+/// How well a name fits what was typed, both in small letters: as a whole, from its beginning, somewhere in it, letter by
+/// letter.
 fn fit(text: &str, name: &str) -> Option<u8> {
     match () {
-        () if name.starts_with(text) => Some(0),
-        () if name.contains(text) => Some(1),
-        () if is_fuzzy(text, name) => Some(2),
+        () if name == text => Some(0),
+        () if name.starts_with(text) => Some(1),
+        () if name.contains(text) => Some(2),
+        () if is_fuzzy(text, name) => Some(3),
         () => None,
     }
 }
@@ -176,7 +194,7 @@ fn with_word(text: &str) -> Option<Offer> {
     if word.is_empty() {
         return None;
     }
-    let (act, help) = match name {
+    let (act, help) = match name.to_lowercase().as_str() {
         "explain" => (Offered::Explain(word.clone()), "where its value comes from"),
         "plan" => (Offered::Plan(word.clone()), "what this file would change"),
         "request" => (Offered::Request(word.clone()), "its warnings and errors"),
@@ -189,13 +207,18 @@ fn all(model: &Model) -> Vec<Offer> {
     let offer = |name: String, help: &str, act| Offer { name, key: String::new(), help: help.to_owned(), act };
     let mut offers: Vec<Offer> = ACTS
         .iter()
-        .filter(|entry| entry.scope.holds(model.screen))
         .filter(|entry| !matches!(entry.act, Act::Explain | Act::Plan | Act::Palette))
-        .map(|entry| Offer {
-            name: entry.name.to_owned(),
-            key: model.keymap.key(entry.act),
-            help: entry.help.to_owned(),
-            act: Offered::Act(entry.act),
+        .map(|entry| {
+            let name = entry.name.to_owned();
+            match entry.scope {
+                // Its key means something else here.
+                Scope::On([screen, ..]) if !entry.scope.holds(model.screen) => offer(
+                    name,
+                    &format!("on {}: {}", screen.name(), entry.help),
+                    Offered::Elsewhere(entry.act, *screen),
+                ),
+                _ => Offer { key: model.keymap.key(entry.act), ..offer(name, entry.help, Offered::Act(entry.act)) },
+            }
         })
         .collect();
     offers.push(offer("login".into(), "look for the token again", Offered::Login));

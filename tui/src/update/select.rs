@@ -43,16 +43,29 @@ pub(super) fn settle(model: &mut Model, now: Now) {
 /// Moves the selection by so many rows, or a text by so many lines.
 pub(super) fn step(model: &mut Model, rows: isize, now: Now) {
     let Some(list) = model.list() else {
-        model.scroll = model.scroll.saturating_add_signed(rows);
-        if rows < 0 {
-            model.follow = false;
-        }
-        return;
+        return scroll(model, rows);
     };
     settle(model, now);
     let state = model.list_state(list);
     let at = state.at.saturating_add_signed(rows).min(state.order.len().saturating_sub(1));
     choose(model, list, at);
+}
+
+/// Moves an output from where it is seen, and never beyond what is known of it.
+fn scroll(model: &mut Model, rows: isize) {
+    let last = model.output_last();
+    let at = if model.follow { last } else { model.scroll.min(last) };
+    model.scroll = at.saturating_add_signed(rows).min(last);
+    // Whoever looks at what was before stays there, whatever comes.
+    model.follow &= model.scroll >= at;
+}
+
+/// Follows the end of an output, or stays with the lines that are seen.
+pub(super) fn follow(model: &mut Model) {
+    if model.follow {
+        model.scroll = model.output_last();
+    }
+    model.follow = !model.follow;
 }
 
 /// Chooses the row at a place.
@@ -69,6 +82,11 @@ pub(super) fn choose(model: &mut Model, list: List, at: usize) {
 pub(crate) fn selected(model: &Model) -> Option<&str> {
     let state = model.list_state(model.list()?);
     if state.order.is_empty() { None } else { state.selected.as_deref() }
+}
+
+/// The row that a subject names: by its id, as `stores.main` names a store, or as `server.tls` names what is set under it.
+pub(super) fn about(model: &Model, list: List, subject: &str) -> Option<String> {
+    tables::visit(model, list, About { subject })
 }
 
 /// Forgets how the list was ordered.
@@ -132,6 +150,21 @@ impl Visit for Id {
 
     fn rows<R: Row>(self, rows: &[R]) -> Option<String> {
         Some(rows.get(self.index? as usize)?.id().into_owned())
+    }
+}
+
+struct About<'a> {
+    subject: &'a str,
+}
+
+impl Visit for About<'_> {
+    type Out = Option<String>;
+
+    fn rows<R: Row>(self, rows: &[R]) -> Option<String> {
+        let find = |is: &dyn Fn(&str) -> bool| rows.iter().find(|row| is(&row.id())).map(|row| row.id().into_owned());
+        let name = self.subject.split_once('.').map_or(self.subject, |(_, name)| name);
+        let under = format!("{}.", self.subject);
+        find(&|id| id == self.subject).or_else(|| find(&|id| id == name)).or_else(|| find(&|id| id.starts_with(&under)))
     }
 }
 

@@ -41,7 +41,11 @@ impl Session {
     /// Presses keys one after the other, as slowly as a person who reads.
     fn press(&mut self, keys: &str) -> &mut Self {
         for letter in keys.chars() {
-            self.code(if letter == '\n' { KeyCode::Enter } else { KeyCode::Char(letter) });
+            self.code(match letter {
+                '\n' => KeyCode::Enter,
+                '\t' => KeyCode::Tab,
+                letter => KeyCode::Char(letter),
+            });
         }
         self
     }
@@ -144,6 +148,20 @@ fn an_unlock_needs_the_name_of_the_server_and_ends_by_itself() {
 }
 
 #[test]
+fn a_dialog_that_was_left_open_past_the_end_of_the_lock_sends_nothing() {
+    for keys in ["7xorders-ci", "7nci", "4je\t", "4jpwhy", "5R\t"] {
+        let mut session = Session::healthy();
+        session.unlock().press(keys);
+        let open = session.model.dialog.clone();
+        session.at += Duration::from_secs(301);
+        session.press("\n");
+        assert!(session.sent().is_empty(), "{keys}");
+        assert!(open.is_some() && session.model.dialog == open, "{keys}: what was typed is kept");
+        assert!(session.toast().starts_with("read-only again, nothing was sent"), "{}", session.toast());
+    }
+}
+
+#[test]
 fn another_server_is_never_unlocked_by_the_last_one() {
     let mut session = Session::healthy();
     session.unlock().press("c").code(KeyCode::Down).code(KeyCode::Enter);
@@ -218,14 +236,149 @@ fn a_command_that_nobody_answered_is_looked_up_and_never_sent_again() {
 }
 
 #[test]
-fn a_command_that_was_lost_is_said_to_be_lost() {
+fn a_revocation_that_a_proxy_holds_is_never_said_not_to_have_happened() {
     let mut session = Session::healthy();
     session.unlock().press("7xorders-ci\n");
     session.done(Err(Failure::Unknown("the connection broke".into())));
     session.at += Duration::from_secs(6);
     session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
-    assert!(session.said().contains("it was not done"), "{}", session.said());
+    assert!(session.said().contains("does not show it so far; it may still happen"), "{}", session.said());
+    let said = session.model.messages.len();
+    session.at += Duration::from_secs(60);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    assert_eq!((session.model.messages.len(), session.model.pending.len()), (said, 1), "it is told once");
+    let mut revoked = keys();
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));
+    assert!(session.said().contains("it is revoked, since 07:00:00"), "{}", session.said());
     assert_eq!((session.sent().len(), session.model.pending.len()), (1, 0));
+}
+
+#[test]
+fn a_command_that_is_never_shown_is_given_up_after_a_while_and_keeps_nobody_from_quitting() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n");
+    session.done(Err(Failure::Unknown("the connection broke".into())));
+    session.at += Duration::from_secs(6);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    session.press("q");
+    assert!(session.quits());
+    session.at += Duration::from_secs(300);
+    session.answer(Source::Keys, Ok(Payload::Keys(keys().into())));
+    assert!(session.said().contains("look for it before you do it again"), "{}", session.said());
+    assert!(session.model.pending.is_empty());
+}
+
+#[test]
+fn a_list_that_is_not_whole_is_no_witness_that_a_key_was_not_made() {
+    let mut session = Session::healthy();
+    session.unlock().press("7nci\n");
+    session.done(Err(Failure::Unknown("the connection broke".into())));
+    session.at += Duration::from_secs(6);
+    session.answer(Source::Keys, Ok(Payload::Keys(crate::message::Keys { more: true, ..keys() }.into())));
+    assert!(session.said().contains("may hide it") && !session.said().contains("does not show"), "{}", session.said());
+}
+
+#[test]
+fn whoever_lost_the_answer_to_a_run_is_told_where_to_look() {
+    for (keys, said) in [
+        ("4je\t\n", "look at its runs"),
+        ("4jpwhy\n", "look whether it is paused"),
+        ("5R\t\n", "look at the revisions"),
+    ] {
+        let mut session = Session::healthy();
+        session.unlock().press(keys);
+        session.done(Err(Failure::Unknown("no answer within 10 s".into())));
+        assert!(session.said().contains(said) && !session.said().contains("looked up"), "{}", session.said());
+        assert!(session.model.pending.is_empty());
+    }
+}
+
+#[test]
+fn what_became_of_a_command_is_said_of_its_server_also_where_another_is_looked_at() {
+    let mut session = Session::healthy();
+    session.unlock().press("7xorders-ci\n:target staging\n");
+    assert_eq!(session.model.current, 1);
+    session.done(Err(Failure::Unknown("no answer within 10 s".into())));
+    assert_eq!(session.model.messages[0].from, "prod-eu");
+    assert!(session.toast().starts_with("prod-eu: UNKNOWN"), "{}", session.toast());
+    assert!(session.model.told[0].wants(Source::Keys), "it is looked up");
+    let mut revoked = keys();
+    revoked.items[0] = crate::fixture::key("4fQm2xYz81Ab", Some("orders-ci"), "revoked").into();
+    session.answer(Source::Keys, Ok(Payload::Keys(revoked.into())));
+    assert_eq!((session.model.messages[0].from.as_str(), session.model.pending.len()), ("prod-eu", 0));
+    assert!(session.said().contains("it is revoked"), "{}", session.said());
+}
+
+fn issued(text: &str) -> Result<Success, Failure> {
+    let record = (*keys().items.remove(0)).clone();
+    Ok(Success::Issued(Box::new(monolith_client::wire::IssuedKey { record, key: Some(KeyText::new(text)) })))
+}
+
+/// The new key that is shown.
+fn secret(session: &Session) -> Option<&str> {
+    match &session.model.dialog {
+        Some(Dialog::Secret(secret)) => Some(secret.text.expose()),
+        _ => None,
+    }
+}
+
+#[test]
+fn two_new_keys_that_come_at_once_are_both_shown() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nnb\n");
+    for (ticket, text) in [(1, "mono_live_A"), (2, "mono_live_B")] {
+        session.send(Msg::Done(Box::new(Done { target: 0, ticket, outcome: issued(text) })));
+    }
+    assert_eq!((secret(&session), session.model.keys_waiting()), (Some("mono_live_A"), 1));
+    session.press("stored\n");
+    assert_eq!(secret(&session), Some("mono_live_B"));
+    session.press("stored\n");
+    assert_eq!(session.model.dialog, None);
+}
+
+#[test]
+fn a_new_key_that_comes_while_the_next_is_typed_waits_and_no_letter_of_a_name_closes_it() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nnord");
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 1, outcome: issued("mono_live_A") })));
+    assert!(seen(&session).pop().unwrap().ends_with("1 new key shown next"), "{:#?}", seen(&session));
+    session.press("ers\n");
+    assert!(matches!(session.sent()[..], [_, (_, Command::Create { key })] if key.name == "orders"));
+    assert_eq!(secret(&session), Some("mono_live_A"));
+    // What is typed at once is not for a window that nobody has read.
+    for letter in "stored\n".chars() {
+        session.send(Msg::Key(KeyEvent::from(if letter == '\n' { KeyCode::Enter } else { KeyCode::Char(letter) })));
+    }
+    session.press("nservices\ns\n").code(KeyCode::Esc);
+    assert_eq!(secret(&session), Some("mono_live_A"));
+}
+
+#[test]
+fn a_late_answer_closes_no_dialog_and_no_window_of_a_new_key() {
+    let plan = || {
+        let plan = serde_json::json!({"valid": true, "changes": [], "problems": [], "withdrawn_runs": 0});
+        Ok(Success::Planned(serde_json::from_value(plan).unwrap()))
+    };
+    let mut session = Session::healthy();
+    session.unlock().press("7na\n5pnew.toml\n7xorders-ci");
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 2, outcome: plan() })));
+    assert!(matches!(&session.model.dialog, Some(Dialog::Revoke(revoke)) if revoke.is_confirmed()));
+    session.send(Msg::Done(Box::new(Done { target: 0, ticket: 1, outcome: issued("mono_live_A") })));
+    session.code(KeyCode::Esc);
+    assert_eq!(secret(&session), Some("mono_live_A"), "what cannot be asked for again comes first");
+    session.press("stored\n");
+    assert!(matches!(&session.model.dialog, Some(Dialog::Detail { title, .. }) if title == "Plan on prod-eu"));
+}
+
+#[test]
+fn quitting_waits_for_a_new_key_that_came_in_the_meantime() {
+    let mut session = Session::healthy();
+    session.unlock().press("7na\nq");
+    session.done(issued("mono_live_A"));
+    session.press("y");
+    assert!(!session.quits());
+    assert_eq!(secret(&session), Some("mono_live_A"));
 }
 
 #[test]
@@ -235,14 +388,12 @@ fn a_new_key_is_shown_once_and_kept_nowhere() {
     assert!(session.sent().is_empty(), "a key needs a name");
     session.press("ci").code(KeyCode::Tab).code(KeyCode::Tab).press("orders:read\n");
     assert!(matches!(session.sent()[..], [(_, Command::Create { key })] if key.scopes == ["orders:read"]));
-    let issued = monolith_client::wire::IssuedKey {
-        record: (*keys().items.remove(0)).clone(),
-        key: Some(KeyText::new("mono_live_SECRET")),
-    };
-    session.done(Ok(Success::Issued(Box::new(issued))));
+    session.done(issued("mono_live_SECRET"));
     session.code(KeyCode::Esc).code(KeyCode::Enter).press("q");
-    assert!(matches!(session.model.dialog, Some(Dialog::Secret { leaving: true, .. })));
-    session.press("ys");
+    assert!(matches!(&session.model.dialog, Some(Dialog::Secret(secret)) if secret.leaving));
+    session.press("s");
+    assert!(session.model.dialog.is_some(), "one letter closes nothing");
+    session.code(KeyCode::Backspace).code(KeyCode::Backspace).press("ystored\n");
     assert!(session.model.dialog.is_none());
     assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text == "mono_live_SECRET"));
     session.press("Y");
@@ -265,6 +416,69 @@ fn a_run_is_looked_at_while_it_goes_on() {
     assert_eq!(session.model.target().output.value().unwrap().text, "one\ntwo\n");
     session.code(KeyCode::Esc).code(KeyCode::Esc);
     assert_eq!(session.model.pane.work, WorkPane::Workers);
+}
+
+/// A session that looks at the output of a run, of a hundred lines, on a screen of ten.
+fn at_output() -> Session {
+    let mut session = Session::healthy();
+    session.send(Msg::Resize(80, 17));
+    session.press("4j\n");
+    session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "running")])));
+    session.code(KeyCode::Enter);
+    let lines: String = (0..100).map(|line| format!("line {line}\n")).collect();
+    session.answer(Source::Output, Ok(piece("018f-9", 0, &lines, false)));
+    session
+}
+
+/// The lines that are seen.
+fn seen(session: &Session) -> Vec<String> {
+    let (width, height) = session.model.size;
+    let mut frame = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+    crate::view::view(&session.model, &mut frame, now(session.at));
+    let rows = frame.content.chunks(usize::from(width));
+    let rows = rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>().trim().to_owned());
+    rows.collect()
+}
+
+#[test]
+fn whoever_stops_following_an_output_stays_where_he_is() {
+    for (keys, first) in [("f", 90), ("k", 89), ("kkj", 89), ("gj", 1), ("gG", 90), ("fjjjk", 89)] {
+        let mut session = at_output();
+        assert_eq!(seen(&session)[6], "line 90");
+        session.press(keys);
+        assert_eq!(seen(&session)[6], format!("line {first}"), "{keys}");
+        let more = (100..200).map(|line| format!("line {line}\n")).collect::<String>();
+        let next = session.model.target().output.value().unwrap().next;
+        session.answer(Source::Output, Ok(piece("018f-9", next, &more, false)));
+        let stays = if keys == "gG" { 190 } else { first };
+        assert_eq!(seen(&session)[6], format!("line {stays}"), "{keys}");
+    }
+}
+
+#[test]
+fn a_long_text_moves_with_every_key_after_its_end_and_takes_no_place_from_the_output_behind() {
+    let mut session = at_output();
+    session.press("kk?");
+    let first = |session: &Session| seen(session)[3..12].join("\n");
+    session.press("G");
+    let end = first(&session);
+    session.press("jjk");
+    assert_ne!(first(&session), end, "the first step back is seen");
+    session.press("j");
+    assert_eq!(first(&session), end);
+    session.send(Msg::Wheel(-3));
+    assert_ne!(first(&session), end);
+    session.code(KeyCode::Esc);
+    assert_eq!(seen(&session)[6], "line 88");
+}
+
+#[test]
+fn the_footer_offers_no_filter_where_there_is_no_list() {
+    let mut session = at_output();
+    let footer = |session: &Session| seen(session).pop().unwrap();
+    assert!(!footer(&session).contains("filter"), "{}", footer(&session));
+    session.code(KeyCode::Esc);
+    assert!(footer(&session).contains("/ filter"), "{}", footer(&session));
 }
 
 #[test]
@@ -300,6 +514,39 @@ fn a_frozen_picture_stands_still_while_the_state_goes_on() {
 }
 
 #[test]
+fn a_frozen_picture_shows_no_runs_of_one_worker_under_the_name_of_another() {
+    let mut session = Session::healthy();
+    session.press("4j\n");
+    session.answer(Source::Runs, Ok(Payload::Runs("rebuild_index".into(), vec![run("018f-9", "failed")])));
+    session.press(" ");
+    assert_eq!(session.model.list_state(List::Runs).order, [0]);
+    session.code(KeyCode::Esc).press("k\n");
+    assert_eq!(session.model.pane.work, WorkPane::Runs { worker: "expire_sessions".into() });
+    assert!(session.model.list_state(List::Runs).order.is_empty() && session.model.runs().is_empty());
+    session.code(KeyCode::Esc).press("j\n");
+    assert_eq!(session.model.list_state(List::Runs).order, [0], "its own are still there");
+}
+
+#[test]
+fn the_lines_of_one_request_are_not_shown_as_those_of_another() {
+    let mut session = Session::healthy();
+    let lines = || {
+        let all = payloads(false).into_iter().find_map(|(_, payload)| match payload {
+            Payload::Logs(_, lines) => Some(lines),
+            _ => None,
+        });
+        all.unwrap()
+    };
+    session.press(":request a\n:request b\n");
+    session.answer(Source::Logs, Ok(Payload::Logs(Some("a".into()), lines())));
+    assert!(session.model.logs().is_empty(), "an answer that was under way");
+    session.answer(Source::Logs, Ok(Payload::Logs(Some("b".into()), lines())));
+    assert_eq!(session.model.logs().len(), 1);
+    session.press(" :request a\n");
+    assert!(session.model.logs().is_empty(), "nor in a frozen picture");
+}
+
+#[test]
 fn eight_and_enter_stays_on_the_server_that_is_looked_at() {
     let mut session = Session::healthy();
     session.press(":target st\n8\n");
@@ -319,6 +566,55 @@ fn the_palette_does_anything_by_its_name() {
     assert_eq!((session.model.screen, session.model.logs_of.as_deref()), (Screen::Audit, Some("018f-70")));
     session.press(":nonsense\n");
     assert_eq!(session.toast(), "nothing is called \"nonsense\"");
+}
+
+#[test]
+fn what_belongs_to_another_screen_is_done_by_its_name_too() {
+    let mut session = Session::healthy();
+    session.unlock().press(":Reload\n");
+    assert_eq!(session.model.screen, Screen::Config);
+    assert!(matches!(&session.model.dialog, Some(Dialog::Confirm { command: Command::Reload, .. })));
+    session.code(KeyCode::Esc).press("1:revoke\n");
+    assert_eq!((session.model.screen, &session.model.dialog), (Screen::Keys, &None), "no row was chosen yet");
+    assert_eq!(session.toast(), "choose a row, then x (revoke-key)");
+}
+
+#[test]
+fn a_name_is_found_in_capitals_and_the_whole_name_first() {
+    let mut session = Session::healthy();
+    session.model.targets[1].name = "Staging-EU".into();
+    session.press(":target staging-eu\n");
+    assert_eq!(session.model.current, 1);
+    session.model.targets[0].name = "a".into();
+    session.model.targets[1].name = "ab".into();
+    session.model.targets.swap(0, 1);
+    session.press(":TARGET A\n");
+    assert_eq!(session.model.targets[session.model.current].name, "a");
+}
+
+#[test]
+fn a_finding_of_the_server_leads_to_its_row_whatever_was_filtered_there() {
+    let mut session = Session::on(scene(Scene::Degraded));
+    session.press("3/main\n1");
+    let mut health = crate::fixture::health(true);
+    let findings = health.findings.as_mut().unwrap();
+    findings.truncate(1);
+    findings[0].subject = "stores.cache".into();
+    session.answer(Source::Health, Ok(Payload::Health(Box::new(health.clone()))));
+    session.press("g\n");
+    assert_eq!((session.model.screen, session.selected()), (Screen::Stores, "cache"));
+    let tls = health.findings.as_mut().unwrap();
+    (tls[0].code, tls[0].subject) = ("certificate_expires".into(), "stores.main".into());
+    session.answer(Source::Health, Ok(Payload::Health(Box::new(health))));
+    session.press("5v1g\n");
+    assert_eq!((session.model.screen, session.selected()), (Screen::Config, "stores.main.url"));
+}
+
+#[test]
+fn whoever_rotates_a_key_reads_its_name() {
+    let mut session = Session::healthy();
+    session.unlock().press("7R");
+    assert!(seen(&session).iter().any(|line| line.contains("name        orders-ci")), "{:#?}", seen(&session));
 }
 
 #[test]

@@ -5,15 +5,12 @@ use ratatui::layout::Rect;
 
 use super::head::typed;
 use super::pen::{Pen, take, width};
-use crate::keymap::{ACTS, Scope};
 use crate::model::Model;
-use crate::model::dialog::{Dialog, FIELDS, Form, Revoke};
+use crate::model::dialog::{Dialog, FIELDS, Form, Revoke, Secret};
 use crate::model::line::Line;
+use crate::model::sheet::{self, Sheet, broken, inside};
 use crate::theme::Tone;
 use crate::words;
-
-/// The widest dialog.
-const WIDTH: u16 = 88;
 
 pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dialog) {
     match dialog {
@@ -23,14 +20,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Unlock { target, line, mistaken } => unlock(pen, screen, model, *target, (line, *mistaken)),
         Dialog::Revoke(revoke) => self::revoke(pen, screen, model, revoke),
         Dialog::Create { target, form } => create(pen, screen, model, *target, form),
-        Dialog::Secret { kid, name, text, copied, leaving } => {
-            let said = match (copied, leaving) {
-                (_, true) => (Tone::Doubtful, "press s when it is stored: nobody can show it again"),
-                (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
-                (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
-            };
-            secret(pen, screen, (kid, name), text.expose(), said);
-        }
+        Dialog::Secret(secret) => self::secret(pen, screen, model, secret),
         Dialog::Confirm { target, question, facts, yes, .. } => {
             let rows = u16::try_from(facts.len()).unwrap_or(0);
             let mut area = frame(pen, screen, rows + 9, Tone::Doubtful, &on(model, *target));
@@ -51,7 +41,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Quit => {
             let mut area = frame(pen, screen, 7, Tone::Doubtful, "Quit?");
             let text =
-                format!("{} under way; nobody would tell how it ends.", words::count(model.pending.len(), "command"));
+                format!("{} under way; nobody would tell how it ends.", words::count(model.under_way(), "command"));
             pen.line(take(&mut area, 2), &[(Tone::Plain, &text)]);
             keys(pen, area, &[("y", "quit"), ("any other", "stay")]);
         }
@@ -59,10 +49,19 @@ pub(super) fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, dialog: &Dial
 }
 
 /// A key that nobody can show again: all of it first, then the way out; the rest has the room that is left.
-fn secret(pen: &mut Pen<'_>, screen: Rect, (kid, name): (&str, &str), text: &str, said: (Tone, &str)) {
-    let lines = broken(&words::clean(text), usize::from(inside(screen)));
+fn secret(pen: &mut Pen<'_>, screen: Rect, model: &Model, secret: &Secret) {
+    let Secret { kid, name, text, line, .. } = secret;
+    let typed = format!("typed: {}", words::clean(&line.text()));
+    let said = match (secret.copied, secret.leaving) {
+        (_, true) => (Tone::Doubtful, "type stored, then enter: nobody can show it again"),
+        _ if !line.is_empty() => (Tone::Plain, typed.as_str()),
+        (true, false) => (Tone::Good, "sent to the terminal's clipboard"),
+        (false, false) => (Tone::Quiet, "nobody can show it again, not even the server"),
+    };
+    let lines = broken(&words::clean(text.expose()), usize::from(inside(screen.width)));
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let mut area = frame(pen, screen, rows.saturating_add(9), Tone::Doubtful, "The key, shown this once");
+    let title = format!("The key {}, shown this once", on(model, secret.target));
+    let mut area = frame(pen, screen, rows.saturating_add(9), Tone::Doubtful, &title);
     if area.height > rows + 2 {
         let (name, kid) = (words::clean(name), words::clean(kid));
         let parts = [(Tone::Quiet, "name "), (Tone::Strong, &*name), (Tone::Quiet, "   id "), (Tone::Plain, &*kid)];
@@ -77,7 +76,7 @@ fn secret(pen: &mut Pen<'_>, screen: Rect, (kid, name): (&str, &str), text: &str
         pen.line(take(&mut area, 1), &[said]);
         gap(&mut area, 1);
     }
-    keys(pen, area, &[("y", "copy"), ("s", "I have stored it")]);
+    keys(pen, area, &[("y", "copy"), ("stored enter", "close")]);
 }
 
 /// The same in a window that holds nothing else.
@@ -90,7 +89,7 @@ pub(super) fn bare_secret(pen: &mut Pen<'_>, mut area: Rect, text: &str) {
     for line in &lines {
         pen.line(take(&mut area, 1), &[(Tone::Strong, line)]);
     }
-    keys(pen, area, &[("y", "copy"), ("s", "stored")]);
+    keys(pen, area, &[("y", "copy"), ("stored", "enter")]);
 }
 
 /// Which server it is about: the first thing that is read.
@@ -99,18 +98,9 @@ fn on(model: &Model, target: usize) -> String {
     format!("on {}", name.unwrap_or_default())
 }
 
-fn outside(screen: Rect) -> u16 {
-    screen.width.saturating_sub(4).min(WIDTH).max(screen.width.min(20))
-}
-
-/// How wide a text inside of a frame may be.
-fn inside(screen: Rect) -> u16 {
-    outside(screen).saturating_sub(6)
-}
-
 /// A frame in the middle, and the area inside.
 fn frame(pen: &mut Pen<'_>, screen: Rect, height: u16, tone: Tone, title: &str) -> Rect {
-    let width = outside(screen);
+    let width = sheet::outside(screen.width);
     let height = height.min(screen.height);
     let x = screen.x + (screen.width - width) / 2;
     let y = screen.y + (screen.height - height) / 2;
@@ -242,16 +232,10 @@ fn pick(pen: &mut Pen<'_>, screen: Rect, model: &Model, chosen: usize) {
 }
 
 fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[(String, String)]) {
-    let names = lines.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(30);
-    let inside = inside(screen).saturating_sub(names + 2);
-    let wrapped: Vec<(String, String)> =
-        lines.iter().flat_map(|line| wrap(line, usize::from(inside.max(10)))).collect();
-    let rows = u16::try_from(wrapped.len()).unwrap_or(u16::MAX);
-    let mut area =
-        frame(pen, screen, rows.saturating_add(5).min(screen.height.saturating_sub(2)).max(6), Tone::Accent, title);
-    let visible = usize::from(area.height.saturating_sub(2));
-    let last = wrapped.len().saturating_sub(visible);
-    for (name, value) in wrapped.iter().skip(model.scroll.min(last)).take(visible) {
+    let sheet = Sheet::of(lines, (screen.width, screen.height));
+    let (names, last) = (sheet.names, sheet.last());
+    let mut area = frame(pen, screen, sheet.height, Tone::Accent, title);
+    for (name, value) in sheet.lines.iter().skip(model.dialog_scroll.min(last)).take(sheet.visible) {
         let line = take(&mut area, 1);
         pen.put(line.x, line.y, names, Tone::Quiet, name);
         pen.put(line.x + names + 2, line.y, line.width.saturating_sub(names + 2), Tone::Plain, value);
@@ -261,41 +245,7 @@ fn detail(pen: &mut Pen<'_>, screen: Rect, model: &Model, title: &str, lines: &[
     keys(pen, area, if last > 0 { &known } else { &known[1..] });
 }
 
-/// A value on as many lines as it needs.
-fn wrap((name, value): &(String, String), room: usize) -> Vec<(String, String)> {
-    let lines = broken(value, room).into_iter().enumerate();
-    lines.map(|(n, line)| (if n == 0 { name.clone() } else { String::new() }, line)).collect()
-}
-
-/// A text in lines of so many cells, broken between words, and within one only where it is longer than a line.
-fn broken(text: &str, room: usize) -> Vec<String> {
-    let room = u16::try_from(room).unwrap_or(u16::MAX).max(1);
-    let (mut lines, mut line) = (Vec::new(), String::new());
-    for word in text.split_inclusive(' ') {
-        if !line.is_empty() && width(&line).saturating_add(width(word.trim_end())) > room {
-            lines.push(std::mem::take(&mut line));
-        }
-        for letter in word.chars() {
-            line.push(letter);
-            if letter != ' ' && width(&line) > room {
-                line.pop();
-                lines.push(std::mem::replace(&mut line, letter.to_string()));
-            }
-        }
-    }
-    lines.push(line);
-    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
-    lines
-}
-
-/// The keys of this screen first, then those of everywhere.
+/// The keys of this screen.
 fn help(pen: &mut Pen<'_>, screen: Rect, model: &Model) {
-    let own = ACTS.iter().filter(|entry| matches!(entry.scope, Scope::On(_)) && entry.scope.holds(model.screen));
-    let everywhere = ACTS.iter().filter(|entry| entry.scope == Scope::Everywhere);
-    let lines: Vec<(String, String)> = own
-        .chain(everywhere)
-        .map(|entry| (model.keymap.keys(entry.act).join(" "), entry.help.to_owned()))
-        .filter(|(keys, _)| !keys.is_empty())
-        .collect();
-    detail(pen, screen, model, &format!("Help for {}", model.screen.name()), &lines);
+    detail(pen, screen, model, &format!("Help for {}", model.screen.name()), &model.keymap.help(model.screen));
 }

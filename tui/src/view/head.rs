@@ -149,15 +149,17 @@ pub(super) fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     pen.put(x, area.y, area.right().saturating_sub(x), Tone::Quiet, &others);
 }
 
-/// What one can do here, or what was just said.
-pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
+/// What nobody may miss, at the end of the last line; where the room before it ends.
+fn badges(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) -> u16 {
     let mut right = area.right().saturating_sub(1);
-    let unknown = model.pending.iter().filter(|pending| pending.unknown_since.is_some()).count();
+    let unknown = model.pending.iter().filter(|pending| pending.unknown.is_some()).count();
     let frozen = model.frozen.as_ref().map(|_| {
         let when = crate::clock::rfc3339(model.shown_at(now).unix_ms);
         (Tone::Doubtful, format!(" FROZEN at {} UTC ", words::time_of_day(&when)))
     });
+    let keys = model.keys_waiting();
     let badges = [
+        (keys > 0).then(|| (Tone::Doubtful, format!(" {} shown next ", words::count(keys, "new key")))),
         frozen,
         (unknown > 0).then(|| (Tone::Bad, format!(" {unknown} UNKNOWN "))),
         (model.pending.len() > unknown).then(|| (Tone::Quiet, " sending ".to_owned())),
@@ -169,6 +171,12 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
         pen.frame.set_style(Rect::new(right.saturating_sub(room), area.y, room, 1), style);
         right = right.saturating_sub(room + 1);
     }
+    right
+}
+
+/// What one can do here, or what was just said.
+pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, model: &Model, now: Now) {
+    let right = badges(pen, area, model, now);
     if let Some((text, _)) = &model.toast {
         pen.put(area.x + 1, area.y, right.saturating_sub(area.x + 1), Tone::Strong, &words::clean(text));
         return;
@@ -212,13 +220,16 @@ fn hints(model: &Model) -> Vec<(Act, &'static str)> {
         (Act::Unlock, if model.unlocked.is_some() { "lock" } else { "unlock" }),
         (Act::Quit, "quit"),
     ];
+    // There is nothing to filter where there is no list.
+    let always = always.into_iter().filter(|(act, _)| *act != Act::Filter || model.list().is_some());
     own.iter().copied().chain(always).collect()
 }
 
 /// The line that is being typed, and above it what the palette offers.
-pub(super) fn prompt(pen: &mut Pen<'_>, area: Rect, screen: Rect, model: &Model) {
+pub(super) fn prompt(pen: &mut Pen<'_>, area: Rect, screen: Rect, model: &Model, now: Now) {
     let Some(prompt) = &model.prompt else { return };
     pen.clear(area);
+    let right = if model.keys_waiting() > 0 { badges(pen, area, model, now) } else { area.right() };
     let sign = match prompt.kind {
         PromptKind::Filter => "/",
         PromptKind::Palette => ":",
@@ -226,7 +237,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, area: Rect, screen: Rect, model: &Model)
         PromptKind::Plan => "plan file: ",
     };
     let x = pen.put(area.x + 1, area.y, area.width, Tone::Accent, sign);
-    typed(pen, x, area.y, area.right().saturating_sub(x), &prompt.line);
+    typed(pen, x, area.y, right.saturating_sub(x), &prompt.line);
     if prompt.kind != PromptKind::Palette {
         return;
     }

@@ -4,20 +4,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_width::UnicodeWidthStr;
 
 use crate::model::Look;
+pub(super) use crate::model::sheet::width;
 use crate::theme::{Glyphs, Tone};
 
 /// A pen over a frame.
 pub(super) struct Pen<'a> {
     pub(super) frame: &'a mut Buffer,
     look: Look,
-}
-
-/// How many cells a text takes.
-pub(super) fn width(text: &str) -> u16 {
-    u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
 impl<'a> Pen<'a> {

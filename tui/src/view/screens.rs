@@ -17,6 +17,7 @@ use crate::words;
 
 pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, screen: Screen, cx: Cx, now: Now) {
     let table = |pen: &mut Pen<'_>, area: Rect, list, title: &str, source, empty: &str| {
+        let empty = if model.is_other(list) { not_known(model) } else { empty };
         list::draw(pen, area, model, list, &Look { title, source, empty, active: true }, cx);
     };
     match screen {
@@ -67,6 +68,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, mut area: Rect, model: &Model, screen: Scr
     }
 }
 
+/// Why there is nothing of what the title names.
+const fn not_known(model: &Model) -> &'static str {
+    if model.frozen.is_some() { "not in the frozen picture" } else { "loading" }
+}
+
 /// The output of a run as it comes.
 fn output(pen: &mut Pen<'_>, mut area: Rect, model: &Model, worker: &str, run: &str, cx: Cx) {
     let target = model.shown();
@@ -75,7 +81,12 @@ fn output(pen: &mut Pen<'_>, mut area: Rect, model: &Model, worker: &str, run: &
     let tone = |own| if list::is_old(&view) { Tone::Old } else { own };
     let title = format!("Output of {} {}", words::clean(worker), words::clean(run));
     pen.title(take(&mut area, 1), &title, (source.0, &source.1));
-    let Some(output) = target.output.value() else { return };
+    let Some(output) = model.output() else {
+        if target.output.value().is_some() || model.frozen.is_some() {
+            pen.put(area.x + 2, area.y, area.width.saturating_sub(2), Tone::Quiet, not_known(model));
+        }
+        return;
+    };
     let state = &output.run;
     let head = take(&mut area, 1);
     let took = state.duration_ms.map(words::millis).unwrap_or_default();

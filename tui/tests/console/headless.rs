@@ -90,6 +90,21 @@ fn every_target_is_called_by_its_name_also_a_dead_one() {
 }
 
 #[test]
+fn a_token_file_that_cannot_be_read_keeps_nobody_from_learning_how_the_server_is() {
+    let server = Server::that(Does::Well);
+    let args = ["--token-file", "/nonexistent/token", "--server", server.url.as_str()];
+    let output = command(&["check"]).args(args).output().unwrap();
+    let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(text.starts_with("local UNAUTHORIZED  cannot read the token file /nonexistent/token"), "{text}");
+    assert!(errors.starts_with("error: local: cannot read the token file"), "{errors}");
+    assert_eq!(output.status.code(), Some(5));
+    server.wait_until_asked("/health", 1);
+    let output = command(&["snapshot", "--json"]).args(args).output().unwrap();
+    let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&whole["targets"][0]["state"], output.status.code()), (&Value::from("healthy"), Some(5)));
+}
+
+#[test]
 fn whoever_has_read_enough_is_not_told_of_an_error() {
     let server = Server::that(Does::Well);
     for (args, code) in [(["keys"].as_slice(), 0), (&["--plain"], 0), (&["watch"], 0)] {

@@ -45,5 +45,5 @@ fn a_token_that_is_not_in_the_keyring_is_said_to_be_missing() {
     let output = check(&server, "somebody-else");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("secret-tool gave no token"), "{output:?}");
-    assert_eq!((output.status.code(), server.shown()), (Some(2), None));
+    assert_eq!((output.status.code(), server.shown()), (Some(5), None));
 }

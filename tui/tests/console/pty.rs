@@ -56,16 +56,24 @@ impl Terminal {
     }
 
     /// The same, with variables.
-    pub fn start_with(args: &[&str], folder: &Path, (cols, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
+    pub fn start_with(args: &[&str], folder: &Path, size: (u16, u16), env: &[(&str, &str)]) -> Self {
+        Self::run(env!("CARGO_BIN_EXE_monolith-tui"), args, folder, size, env)
+    }
+
+    /// The same for a program that starts the console.
+    pub fn run(program: &str, args: &[&str], folder: &Path, (cols, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let before = format!("{:?}", pair.master.get_termios().unwrap());
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_monolith-tui"));
+        let mut command = CommandBuilder::new(program);
         command.args(args);
         command.cwd(folder);
         command.env_clear();
         command.env("TERM", "xterm-256color");
         command.env("HOME", folder);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
         env.iter().for_each(|(name, value)| command.env(name, value));
         let started = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
@@ -169,6 +177,11 @@ impl Terminal {
         }
     }
 
+    /// Whether the settings of the line are what they were.
+    pub fn is_cooked(&self) -> bool {
+        format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap()) == self.before
+    }
+
     /// What is left open in the terminal, after the last byte has arrived; nothing, where all is well.
     pub fn left_open(&self) -> Vec<String> {
         let left = |screen: &vt100::Screen| {
@@ -189,7 +202,7 @@ impl Terminal {
             shown = self.shown.1.wait_timeout(shown, PATIENCE / 60).unwrap().0;
         }
         let mut open = left(shown.parser.screen());
-        if format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap()) != self.before {
+        if !self.is_cooked() {
             open.push("other settings of the line".to_owned());
         }
         open

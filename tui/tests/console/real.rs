@@ -91,7 +91,7 @@ fn a_key_is_made_shown_once_and_revoked_by_its_name() {
     terminal.see("UNLOCKED");
     terminal.press("n");
     answer(&mut terminal, "A new key", "orders-ci\t\torders:read\r");
-    answer(&mut terminal, "mono_test_", "s");
+    answer(&mut terminal, "mono_test_", "stored\r");
     terminal.wait_for("the list", |text| text.contains("● active") && !text.contains("mono_test_"));
     terminal.press("x");
     answer(&mut terminal, "Revoke a key", "orders-ci\r");

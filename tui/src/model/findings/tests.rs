@@ -80,4 +80,8 @@ fn every_cause_has_a_screen() {
     assert_eq!(screen("reload_rejected"), Screen::Config);
     assert_eq!(screen("keys_in_memory"), Screen::Keys);
     assert_eq!(screen("unreachable"), Screen::Messages);
+    assert_eq!(screen("audit_spooled"), Screen::Audit);
+    assert_eq!(screen("certificate_expires"), Screen::Config);
+    assert_eq!(screen("alert_undelivered"), Screen::Config);
+    assert_eq!(screen("revisions_not_kept"), Screen::Config);
 }
