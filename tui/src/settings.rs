@@ -292,7 +292,6 @@ mod tests {
             "eyJhbGciOi = 'secret'",
         ] {
             let mistakes = Settings::parse(&format!("{target}{line}\n"), None).unwrap_err().join("\n");
-            println!("{line}\n  {mistakes}");
             assert!(mistakes.starts_with("line 4, column ") && !mistakes.contains("secret"), "{line}: {mistakes}");
         }
         let lacks = Settings::parse("[[targets]]\nname = 'a'\n", None).unwrap_err().join("\n");

@@ -99,7 +99,7 @@ impl Before {
 }
 
 impl Text<'_> {
-    fn of<'b>(text: &'b Option<Self>) -> Option<&'b str> {
+    fn of(text: &Option<Self>) -> Option<&str> {
         text.as_ref().map(|text| &*text.0)
     }
 }
