@@ -4,6 +4,7 @@
 mod answer; // ApiError, and how it becomes problem+json
 mod assertion; // /.well-known/jwks.json, and what the service behind a gateway can verify
 mod audit; // /api/admin/audit
+mod awaited; // a body that is read only while somebody waits for the answer
 mod body; // JSON bodies within their limit, queries and paths
 mod caller; // who asks, and what the role allows: the permission is an argument of the handler
 mod config; // /api/admin/config

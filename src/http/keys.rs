@@ -128,8 +128,11 @@ pub(super) async fn patch(
     Body(wanted): Body<wire::PatchKey>,
 ) -> Result<Json<wire::Key>, ApiError> {
     let now = Timestamp::now();
-    let patch = Patch { version: version(&headers)?, ..patch_of(wanted)? };
-    let record = app.keys.patch(&kid_of(&kid)?, &patch, &caller.actor(), now).await?;
+    let kid = kid_of(&kid)?;
+    // Of a key that is not there, nothing else is wrong.
+    let or_none = |error| if app.keys.get(&kid).is_some() { error } else { ApiError::not_found("key") };
+    let patch = Patch { version: version(&headers)?, ..patch_of(wanted).map_err(or_none)? };
+    let record = app.keys.patch(&kid, &patch, &caller.actor(), now).await?;
     Ok(Json(shown(&record, now)))
 }
 

@@ -2,6 +2,7 @@
 //! It knows no route but the busiest; what is counted of a request is counted here, to the route that `meter` was told.
 
 use super::answer::{ApiError, PROBLEM_JSON};
+use super::awaited::Awaited;
 use super::headers;
 use super::meter::{Asked, Count, Meter};
 use super::openapi::Routers;
@@ -213,13 +214,14 @@ impl Manners {
             Way::Router(mut router, asked) => {
                 origin.write_into(request.extensions_mut());
                 request.extensions_mut().insert(asked);
-                let changes = changes_something(&request);
-                let answering = router.call(request.map(Body::new));
-                if !changes {
-                    let Ok(response) = answering.await;
+                if !changes_something(&request) {
+                    let Ok(response) = router.call(request.map(Body::new)).await;
                     return plain(response, origin);
                 }
-                // What was begun is finished and recorded, whether or not its client waits.
+                // What was asked for whole is finished and recorded, whether or not its client waits.
+                let (parts, body) = request.into_parts();
+                let (body, _waiting) = Awaited::new(Body::new(body));
+                let answering = router.call(Request::from_parts(parts, Body::new(body)));
                 match self.app.tasks.spawn_whole(answering).await {
                     Some(Ok(response)) => plain(response, origin),
                     None => plain(ApiError::internal("a handler panicked").into_response(), origin),

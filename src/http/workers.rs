@@ -241,8 +241,7 @@ pub(super) async fn run(
 #[utoipa::path(get, path = "/api/admin/runs/{id}/output", tag = "workers", security(("token" = [])),
     params(("id" = String, Path, description = "The run's id"), wire::OutputQuery),
     responses((status = 200, body = wire::RunOutput), (status = 401, body = wire::ProblemBody),
-              (status = 404, body = wire::ProblemBody), (status = 422, body = wire::ProblemBody),
-              (status = 503, body = wire::ProblemBody)))]
+              (status = 404, body = wire::ProblemBody), (status = 503, body = wire::ProblemBody)))]
 pub(super) async fn output(
     State(app): State<Arc<App>>,
     Viewer(_): Viewer,

@@ -55,7 +55,7 @@ impl Keys {
                 return Ok(None);
             }
         }
-        self.take_over(self.following.lock().await).await
+        self.read_again().await
     }
 
     /// What was found last to be changed behind this program's back.
@@ -72,15 +72,64 @@ impl Keys {
         }
     }
 
-    /// Takes every row over as it is, whatever is here, and says of how many keys no event tells. Nobody else follows
+    /// Reads every row and says which of them no event explains. Nobody has to wait for it, but where rows went back to older
+    /// versions: only then everything is taken over as it is.
+    async fn read_again(&self) -> Result<Option<Edited>, StoreError> {
+        let before = self.index.seq();
+        let (mut seen, mut ahead, mut behind, mut edited) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut take = |row: table::Row| {
+            let kid = row.record.kid.clone();
+            match self.index.compare(&row) {
+                Compared::Differs => edited.push(kid.clone()),
+                Compared::Ahead => ahead.push(kid.clone()),
+                Compared::Behind(version) => behind.push((kid.clone(), version)),
+                Compared::Known => {}
+            }
+            drop(self.index.put_row(row));
+            seen.insert(kid);
+        };
+        let seq = table::load(&self.database(), Hold::Nothing, &mut take).await?.seq;
+        // Where the index had come as far as what was read, an event would have brought these.
+        if before >= seq {
+            edited.append(&mut ahead);
+        }
+        edited.append(&mut self.remove_absent(&seen).await?);
+        // A change that was made here meanwhile is newer than what was read, and in the database.
+        let behind = table::check::older_than(&self.database(), behind).await?;
+        if !behind.is_empty() {
+            edited.append(&mut self.take_over(self.following.lock().await).await?);
+        }
+        Ok(self.tell_of(edited))
+    }
+
+    /// Takes keys away whose rows are gone.
+    async fn remove_absent(&self, seen: &HashSet<Kid>) -> Result<Vec<Kid>, StoreError> {
+        let unseen = self.index.matching(|record| !seen.contains(&record.kid));
+        let unseen: Vec<Kid> = unseen.into_iter().map(|record| record.kid.clone()).collect();
+        let absent = table::check::absent(&self.database(), unseen).await?;
+        absent.iter().for_each(|kid| self.index.remove(kid));
+        Ok(absent)
+    }
+
+    fn tell_of(&self, edited: Vec<Kid>) -> Option<Edited> {
+        let edited = edited.last().map(|example| Edited {
+            at: Timestamp::now(),
+            keys: edited.len(),
+            example: example.clone(),
+        })?;
+        *self.edited.lock().unwrap_or_else(PoisonError::into_inner) = Some(edited.clone());
+        Some(edited)
+    }
+
+    /// Takes every row over as it is, whatever is here, and says of which keys no event tells. Nobody else follows
     /// meanwhile, and nothing is changed: else a newer record that was made here could be lost.
-    pub(super) async fn take_over(&self, _following: MutexGuard<'_, ()>) -> Result<Option<Edited>, StoreError> {
+    async fn take_over(&self, _following: MutexGuard<'_, ()>) -> Result<Vec<Kid>, StoreError> {
         let (asked, before) = (Instant::now(), self.index.head());
         let (mut seen, mut ahead, mut edited) = (HashSet::new(), Vec::new(), Vec::new());
         let mut take = |row: table::Row| {
             let kid = row.record.kid.clone();
             match self.index.compare(&row) {
-                Compared::Differs => edited.push(kid.clone()),
+                Compared::Differs | Compared::Behind(_) => edited.push(kid.clone()),
                 Compared::Ahead => ahead.push(kid.clone()),
                 Compared::Known => {}
             }
@@ -88,12 +137,7 @@ impl Keys {
             seen.insert(kid);
         };
         let head = table::load(&self.database(), Hold::End, &mut take).await?;
-        let unseen = self.index.matching(|record| !seen.contains(&record.kid));
-        let unseen: Vec<Kid> = unseen.into_iter().map(|record| record.kid.clone()).collect();
-        for kid in table::check::absent(&self.database(), unseen).await? {
-            self.index.remove(&kid);
-            edited.push(kid);
-        }
+        edited.append(&mut self.remove_absent(&seen).await?);
         // Where events are left that nobody followed yet, they tell of these, and are told of in their turn.
         let is_ahead = head.seq > before.seq && table::has(&self.database(), before).await?;
         if !is_ahead {
@@ -104,12 +148,14 @@ impl Keys {
             self.restarts.fetch_add(1, Ordering::AcqRel);
             self.index.proved(asked);
         }
-        let keys = edited.len();
-        let edited = edited.pop().map(|example| Edited { at: Timestamp::now(), keys, example });
-        if let Some(edited) = &edited {
-            *self.edited.lock().unwrap_or_else(PoisonError::into_inner) = Some(edited.clone());
-        }
         Ok(edited)
+    }
+
+    /// The same for the follower, which knows that the database is another one than it followed.
+    pub(super) async fn start_again(&self, following: MutexGuard<'_, ()>) -> Result<(), StoreError> {
+        let edited = self.take_over(following).await?;
+        drop(self.tell_of(edited));
+        Ok(())
     }
 
     /// How often the database turned out to be another one than was followed.

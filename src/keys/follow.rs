@@ -106,7 +106,14 @@ impl Keys {
                 tracing::warn!(
                     "the database of the keys is not as far as it was, as after a restore: every key is read again"
                 );
-                self.take_over(following).await?;
+                // Until then it is told to nobody how far this replica has come.
+                self.was_away();
+                self.start_again(following).await?;
+                self.bells.further.notify_one();
+                if self.index.head() == before {
+                    let why = "the events of the keys do not follow upon the end of their chain";
+                    return Err(StoreError::Unexpected(why.into()));
+                }
                 continue;
             };
             let read = Instant::now();

@@ -83,8 +83,10 @@ impl Counts {
 pub(super) enum Compared {
     /// It is the same.
     Known,
-    /// It says something else, with the version that is here or an older one.
+    /// It has the version that is here, and says something else.
     Differs,
+    /// It is older than what is here, which has this version.
+    Behind(i64),
     /// It is newer than what is here, or not here at all.
     Ahead,
 }
@@ -181,7 +183,7 @@ impl Index {
         match shard.get(row.record.kid.as_str()) {
             None => Compared::Ahead,
             Some(known) if known.record.version < row.record.version => Compared::Ahead,
-            Some(known) if known.record.version > row.record.version => Compared::Differs,
+            Some(known) if known.record.version > row.record.version => Compared::Behind(known.record.version),
             Some(known) if known.fingerprint == 0 || known.fingerprint == row.fingerprint => Compared::Known,
             Some(_) => Compared::Differs,
         }

@@ -144,7 +144,8 @@ impl Cursor {
         use base64::Engine;
         let key = match order.place(record) {
             Place::At(at) => at.map(|at| at.to_string()).unwrap_or_default(),
-            Place::Called(name) => name.to_lowercase(),
+            // As they are compared: of a whole word some letters have another small form at its end.
+            Place::Called(name) => name.chars().flat_map(char::to_lowercase).collect(),
         };
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{}\n{key}", record.kid))
     }

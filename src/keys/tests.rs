@@ -311,6 +311,58 @@ async fn a_key_that_is_revoked_after_a_restore_is_dead_although_its_version_is_a
 }
 
 #[tokio::test]
+async fn rows_that_went_back_to_an_older_version_are_taken_over_where_no_event_tells_of_it() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
+    let keys = keys_on(file(&folder)).await;
+    let made = keys.create(wish("one"), &ann(), None, now).await.unwrap();
+    let patch = Patch { owner: Some(Some("team".into())), ..Patch::default() };
+    keys.patch(&made.record.kid, &patch, &ann(), now).await.unwrap();
+    keys.follow(drop).await.unwrap();
+    edit(&folder, "update api_keys set version = 1, owner = null, revoked_at = 1").await;
+    assert_eq!(keys.compare().await.unwrap().unwrap().keys, 1);
+    assert_eq!(code(&keys, made.key.unwrap().expose()), Some("revoked"));
+    assert_eq!((keys.restarts(), keys.compare().await.unwrap()), (0, None));
+}
+
+#[tokio::test]
+async fn events_that_somebody_put_behind_the_end_of_the_chain_hold_nobody_up() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
+    let keys = keys_on(file(&folder)).await;
+    let made = keys.create(wish("one"), &ann(), None, now).await.unwrap();
+    edit(
+        &folder,
+        "insert into key_events (seq, at, kid, kind, actor, role, request_id, body, prev_hash, hash) \
+        values (7, 1, 'x', 'key.revoked', 'eve', 'admin', '', '{}', zeroblob(32), zeroblob(32))",
+    )
+    .await;
+    keys.follow(drop).await.unwrap();
+    assert_eq!((code(&keys, made.key.unwrap().expose()), keys.restarts()), (Some("valid"), 0));
+}
+
+#[tokio::test]
+async fn every_key_stands_once_in_a_list_whatever_letters_its_name_has() {
+    let keys = keys().await;
+    for name in ["ΟΔΟΣ", "zeta", "ΟΔΟΣ", "Straße", "İstanbul", "ΟΔΟΣ", "alpha", "ALPHA"] {
+        keys.create(wish(name), &ann(), None, Timestamp::now()).await.unwrap();
+    }
+    for sort in ["name", "-name", "owner", "-created_at", "expires_at", "-last_used_at"] {
+        let filter = Filter { sort: Some(sort.into()), ..Filter::default() };
+        let (mut seen, mut after) = (Vec::new(), None::<String>);
+        for _ in 0..=8 {
+            let page = keys.list(&filter, 1, after.as_deref(), Timestamp::now()).unwrap();
+            seen.extend(page.items.iter().map(|record| record.kid.to_string()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let all = keys.list(&filter, 100, None, Timestamp::now()).unwrap();
+        let whole: Vec<String> = all.items.iter().map(|record| record.kid.to_string()).collect();
+        assert_eq!((seen.len(), &seen), (8, &whole), "{sort}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_has_more_to_read_knows_that_there_is_more() {
     let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
     let database = file(&folder);

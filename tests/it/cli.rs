@@ -48,7 +48,7 @@ async fn a_refusal_has_its_exit_code() {
     let run = |args: &[&str]| with_input(&server, &[args, &at].concat(), "");
     assert_eq!(run(&["keys", "show", "nobody"]).status.code(), Some(1));
     assert_eq!(run(&["keys", "show", "-"]).status.code(), Some(1), "nothing on standard input is no key");
-    assert_eq!(run(&["keys", "list", "--state", "dead"]).status.code(), Some(1));
+    assert_eq!(run(&["keys", "list", "--state", "dead"]).status.code(), Some(2));
     let nobody = with_input(&server, &["keys", "list", "--server", "http://127.0.0.1:1"], "");
     assert_eq!(nobody.status.code(), Some(4), "{}", stderr(&nobody));
     let mut command = server.command(&["keys", "list", "--server", server.url()]);

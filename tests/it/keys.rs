@@ -121,6 +121,9 @@ async fn a_changing_life(server: &TestMonolith) {
     operator.delete(&path).await.ok();
     patch(json!({"state": "active"})).await.refused(409, "conflict");
     patch(json!({"revoked_at": null})).await.refused(409, "conflict");
+    let nobody = json!({"revoked_at": null});
+    let nobody = operator.send(Method::PATCH, "/api/admin/api-keys/nobody", |r| r.json(&nobody)).await;
+    nobody.refused(404, "not_found");
 }
 
 async fn many_end_at_once(server: &TestMonolith) {

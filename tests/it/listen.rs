@@ -238,6 +238,26 @@ async fn limits_of_a_request_change_without_touching_a_socket() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_never_asked_for_whole_is_not_made_after_its_answer() {
+    let server = serving("bind = \"127.0.0.1:0\"\nrequest_timeout = \"500ms\"").await;
+    let address = address(&server, "clients", 0).await;
+    let mut half = Raw::open(&address).await.unwrap();
+    let head = format!(
+        "POST /api/admin/api-keys HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\n\
+        content-type: application/json\r\ncontent-length: 15\r\n\r\n{{\"name\"",
+        server.token("operator")
+    );
+    half.send(&head).await.unwrap();
+    let reply = half.reply().await.unwrap();
+    assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("timed_out")));
+    // Whoever sends the rest speaks to nobody.
+    drop(half.send(":\"late\"}").await);
+    half.closed().await.expect("nothing of the connection is left");
+    let keys = server.viewer().get("/api/admin/api-keys").await.ok();
+    assert_eq!(keys["items"], json!([]), "it was made after its client was told that it was not");
+}
+
+#[tokio::test]
 async fn whose_word_about_an_address_is_believed_changes_at_once() {
     let store = "[stores.main]\nkind = \"sqlite\"\nurl = \"sqlite:data/keys.db\"\n[keys]\nstore = \"main\"\n";
     let with = |server: &str| format!("{}{store}", base(&format!("bind = \"127.0.0.1:0\"\n{server}")));

@@ -38,3 +38,18 @@ pub(in crate::keys) async fn absent(database: &Database, kids: Vec<Kid>) -> Resu
     }
     Ok(absent)
 }
+
+/// Those of some keys whose rows have an older version than is known.
+pub(in crate::keys) async fn older_than(database: &Database, known: Vec<(Kid, i64)>) -> Result<Vec<Kid>, StoreError> {
+    let mut older = Vec::new();
+    for part in known.chunks(PART) {
+        let kids: Vec<Kid> = part.iter().map(|(kid, _)| kid.clone()).collect();
+        let versions = match database.kind() {
+            Kind::Postgres(postgres) => postgres::versions(postgres, &kids).await?,
+            Kind::Sqlite(sqlite) => sqlite::versions(sqlite, &kids).await?,
+        };
+        let is_older = |(kid, version): &&(Kid, i64)| versions.get(kid.as_str()).is_some_and(|found| found < version);
+        older.extend(part.iter().filter(is_older).map(|(kid, _)| kid.clone()));
+    }
+    Ok(older)
+}

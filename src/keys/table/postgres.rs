@@ -18,7 +18,7 @@ use crate::store::{StoreError, postgres::Postgres};
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row as _};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The columns of a record, in the words that both statements share.
 macro_rules! columns_of_a_record {
@@ -105,10 +105,22 @@ pub(super) async fn present(postgres: &Postgres, kids: &[Kid]) -> Result<HashSet
         .await
 }
 
+pub(super) async fn versions(postgres: &Postgres, kids: &[Kid]) -> Result<HashMap<String, i64>, StoreError> {
+    let kids: Vec<&str> = kids.iter().map(Kid::as_str).collect();
+    postgres
+        .call("comparing the keys", async |c| {
+            let query = sqlx::query_as("select kid, version::bigint from api_keys where kid = any($1)");
+            let versions: Vec<(String, i64)> = query.persistent(false).bind(kids).fetch_all(c).await?;
+            Ok(versions.into_iter().collect())
+        })
+        .await
+}
+
 pub(super) async fn changed_since(postgres: &Postgres, known: Head) -> Result<Option<Changes>, StoreError> {
     const EVENTS: &str = "select seq, kind, kid, actor, prev_hash, hash, \
         (extract(epoch from clock_timestamp() - recorded_at) * 1000)::bigint as age_ms \
-        from key_events where seq > $1 order by seq limit $2";
+        from key_events \
+        where seq > $1 and seq <= (select seq from key_chain_head where id = 1) order by seq limit $2";
     const CHANGED: &str = concat!(
         "select ",
         columns_of_a_record!(),

@@ -18,7 +18,7 @@ use crate::name::Kid;
 use crate::store::{StoreError, sqlite::Sqlite};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row as _, SqliteConnection};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The columns of a record, in the words that both statements share.
 macro_rules! columns_of_a_record {
@@ -62,10 +62,24 @@ pub(super) async fn present(sqlite: &Sqlite, kids: &[Kid]) -> Result<HashSet<Str
         .await
 }
 
+pub(super) async fn versions(sqlite: &Sqlite, kids: &[Kid]) -> Result<HashMap<String, i64>, StoreError> {
+    sqlite
+        .call("comparing the keys", async |c| {
+            let mut versions = HashMap::new();
+            for kid in kids {
+                let query = sqlx::query_scalar("select version from api_keys where kid = $1").bind(kid.as_str());
+                versions.extend(query.fetch_optional(&mut *c).await?.map(|version: i64| (kid.to_string(), version)));
+            }
+            Ok(versions)
+        })
+        .await
+}
+
 pub(super) async fn changed_since(sqlite: &Sqlite, known: Head) -> Result<Option<Changes>, StoreError> {
     const EVENTS: &str = "select seq, kind, kid, actor, prev_hash, hash, \
         cast(unixepoch('subsec') * 1000 as integer) - at as age_ms \
-        from key_events where seq > $1 order by seq limit $2";
+        from key_events \
+        where seq > $1 and seq <= (select seq from key_chain_head where id = 1) order by seq limit $2";
     const CHANGED: &str = concat!(
         "select ",
         columns_of_a_record!(),
