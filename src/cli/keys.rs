@@ -210,7 +210,7 @@ fn kid_of(text: &str) -> Result<String, Failure> {
         // What leaves this process stands in logs of gateways, and a mistyped key is a key but for a letter.
         None if text.contains(KEY_BEGINNING) => {
             Err(Failure::failed("this looks like a key that was mistyped; nothing was asked")
-                .hint("give the id of the key (12 letters and digits behind `mono_test_`), or the whole key to `-`"))
+                .hint("give the id of the key (the letters and digits after its second `_`), or the whole key to `-`"))
         }
         None => Ok(text.to_owned()),
     }
