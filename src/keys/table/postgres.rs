@@ -73,6 +73,7 @@ fn row_of(row: &PgRow) -> Result<Row, sqlx::Error> {
     Ok(Row { record: record_of!(row)?, fingerprint: sqlx::Row::try_get(row, "fingerprint")? })
 }
 
+/// Rows that are left out of the index (`readable`) are left out here, too: the condition is that of `Kid::parse`, `MAX_KID` among it.
 pub(super) async fn whole(postgres: &Postgres) -> Result<Whole, StoreError> {
     const WHOLE: &str = concat!(
         "select (select seq from key_chain_head where id = 1) as seq, count(*) as count, \
